@@ -1,0 +1,18 @@
+// The compiled module's table of contents.
+#include <pybind11/pybind11.h>
+
+#include "dispatch.hpp"
+
+namespace lstm_native::bindings {
+void register_runtime(pybind11::module_& m);
+void register_random(pybind11::module_& m);
+void register_network(pybind11::module_& m);
+}  // namespace lstm_native::bindings
+
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+  m.doc() = "The compiled core of lstm_native.";
+  lstm_native::choose_table();
+  lstm_native::bindings::register_runtime(m);
+  lstm_native::bindings::register_random(m);
+  lstm_native::bindings::register_network(m);
+}

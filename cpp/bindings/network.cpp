@@ -1,0 +1,304 @@
+// The network: pack, forward, record, backward, step.
+//
+// Owns: turning arrays into sequences, and back. All checks that keep memory safe are made here,
+// before the first pointer is taken; the wording a user sees is made in Python.
+#include <variant>
+
+#include "arrays.hpp"
+#include "stack.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+template <class T>
+using SharedWeights = std::shared_ptr<const Weights<T>>;
+
+struct PyWeights {
+  std::variant<SharedWeights<float>, SharedWeights<double>> value;
+};
+
+struct PyTape {
+  std::variant<std::unique_ptr<Tape<float>>, std::unique_ptr<Tape<double>>> value;
+  py::object x, y;  // what the tape reads and does not own
+};
+
+// Work below some ten microseconds is done faster than the GIL changes hands.
+constexpr double worth_releasing = 5e5;  // flops
+
+class MaybeRelease {
+ public:
+  explicit MaybeRelease(double flops) {
+    if (flops > worth_releasing) release_.emplace();
+  }
+
+ private:
+  std::optional<py::gil_scoped_release> release_;
+};
+
+double flops(const Config& config, Index frames) {
+  return 2.0 * static_cast<double>(frames) * static_cast<double>(config.parameters());
+}
+
+Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_layers,
+                 py::handle bias, py::handle bidirectional, py::handle proj_size) {
+  const Config config{integer(input_size, "input_size"),       integer(hidden_size, "hidden_size"),
+                      integer(num_layers, "num_layers"),       boolean(bias, "bias"),
+                      boolean(bidirectional, "bidirectional"), integer(proj_size, "proj_size")};
+  if (config.input_size < 0 || config.hidden_size < 1 || config.num_layers < 1 ||
+      config.proj_size < 0 || (config.proj_size > 0 && config.proj_size >= config.hidden_size))
+    throw py::value_error(
+        "sizes should be input_size >= 0, hidden_size >= 1, num_layers >= 1 and "
+        "0 <= proj_size < hidden_size");
+  return config;
+}
+
+template <class T>
+PyWeights pack_as(py::handle parameters, const Config& config) {
+  const auto flat = exact_view<const T>(parameters, "parameters", {config.parameters()});
+  const MaybeRelease release(flops(config, 1));
+  return {std::make_shared<const Weights<T>>(config, flat.data)};
+}
+
+PyWeights pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
+               py::handle num_layers, py::handle bias, py::handle bidirectional,
+               py::handle proj_size) {
+  const Config config =
+      config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size);
+  if (array_argument(parameters, "parameters").dtype().equal(py::dtype::of<float>()))
+    return pack_as<float>(parameters, config);
+  return pack_as<double>(parameters, config);
+}
+
+// What a call brings, still as Python objects.
+struct Arguments {
+  py::handle x, y, h, c, lengths, batch_sizes, order;
+};
+
+Schedule padded_schedule(py::handle lengths, Index steps, Index batch) {
+  const auto values = exact_view<const Index>(lengths, "lengths", {batch});
+  for (Index n = 0; n < batch; ++n)
+    if (values.data[n] < 0 || values.data[n] > steps)
+      throw py::value_error("lengths should be from 0 to " + std::to_string(steps) +
+                            ", got: " + std::to_string(values.data[n]));
+  return Schedule::padded(values.data, batch);
+}
+
+Schedule packed_schedule(py::handle batch_sizes, py::handle order, Index frames) {
+  const auto sizes = view<const Index>(batch_sizes, "batch_sizes", 1);
+  const Index steps = sizes.shape[0];
+  Index sum = 0;
+  for (Index t = 0; t < steps; ++t) {
+    if (sizes.data[t] < 1 || (t > 0 && sizes.data[t] > sizes.data[t - 1]))
+      throw py::value_error("batch_sizes should be positive and never grow");
+    sum = checked_sum(sum, sizes.data[t]);
+  }
+  if (sum != frames)
+    throw py::value_error("batch_sizes should sum to the " + std::to_string(frames) +
+                          " rows of x, got: " + std::to_string(sum));
+  if (order.is_none()) return Schedule::packed(sizes.data, steps, nullptr);
+  const Index batch = steps ? sizes.data[0] : 0;
+  const auto rows = exact_view<const Index>(order, "order", {batch});
+  std::vector<bool> seen(batch);
+  for (Index r = 0; r < batch; ++r) {
+    const Index row = rows.data[r];
+    if (row < 0 || row >= batch || seen[row])
+      throw py::value_error("order should be a permutation of the batch");
+    seen[row] = true;
+  }
+  return Schedule::packed(sizes.data, steps, rows.data);
+}
+
+void expect(const char* name, const std::vector<Index>& expected, const std::vector<Index>& got) {
+  if (got != expected)
+    throw py::value_error(std::string(name) + " should have shape " + text(expected) +
+                          ", got: " + text(got));
+}
+
+// Frames of an array laid out like x: (T, N, features), or (F, features) when packed.
+template <class T>
+Offsets offsets_of(const View<T>& v, const Schedule& schedule) {
+  return v.shape.size() == 2 ? Offsets::packed(schedule, v.strides[0])
+                             : Offsets::strided(schedule, v.strides[0], v.strides[1]);
+}
+
+template <class T>
+Sequences<T> sequences_of(const Arguments& from, const Config& config) {
+  const bool packed = !from.batch_sizes.is_none();
+  if (packed && !from.lengths.is_none())
+    throw py::value_error("lengths and batch_sizes exclude each other");
+  const auto x = view<const T>(from.x, "x", packed ? 2 : 3);
+  const auto y = view<T>(from.y, "y", packed ? 2 : 3);
+  std::vector<Index> shape = x.shape;
+  shape.back() = config.input_size;
+  expect("x", shape, x.shape);
+  shape.back() = config.frame_size();
+  expect("y", shape, y.shape);
+  Schedule schedule = packed ? packed_schedule(from.batch_sizes, from.order, x.shape[0])
+                      : from.lengths.is_none()
+                          ? Schedule::dense(x.shape[0], x.shape[1])
+                          : padded_schedule(from.lengths, x.shape[0], x.shape[1]);
+  const Index states = checked_product(config.num_layers, config.directions());
+  T* h = exact_view<T>(from.h, "h", {states, schedule.batch(), config.output_size()}).data;
+  T* c = exact_view<T>(from.c, "c", {states, schedule.batch(), config.hidden_size}).data;
+  Offsets x_offsets = offsets_of(x, schedule), y_offsets = offsets_of(y, schedule);
+  return {std::move(schedule), std::move(x_offsets), std::move(y_offsets), x.data, y.data, h, c};
+}
+
+Dropout dropout_of(const Config& config, Index frames, py::handle probability,
+                   py::handle generator) {
+  const double p = number(probability, "dropout");
+  if (!(p >= 0 && p <= 1)) throw py::value_error("dropout should be from 0 to 1");
+  if (p == 0 || config.num_layers == 1) return {};
+  return {p, config.num_layers - 1, checked_product(frames, config.frame_size()),
+          &instance<Generator>(generator, "generator", "Generator")};
+}
+
+void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
+                 py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
+                 py::handle generator) {
+  std::visit(
+      [&](const auto& shared) {
+        using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
+        const Config& config = shared->config();
+        const auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
+        const Index frames = sequences.schedule.frames();
+        const Dropout masks = dropout_of(config, frames, dropout, generator);
+        const MaybeRelease release(flops(config, frames));
+        forward<T>(*shared, sequences, masks);
+      },
+      instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
+                  py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
+                  py::handle generator) {
+  return std::visit(
+      [&](const auto& shared) {
+        using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
+        const Config& config = shared->config();
+        auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
+        const Index frames = sequences.schedule.frames();
+        Dropout masks = dropout_of(config, frames, dropout, generator);
+        std::unique_ptr<Tape<T>> tape;
+        {
+          const MaybeRelease release(flops(config, frames));
+          tape = std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks));
+          record(*tape);
+        }
+        return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
+                      py::reinterpret_borrow<py::object>(y)};
+      },
+      instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::handle grad_h,
+                  py::handle grad_c, py::handle grad_parameters) {
+  PyTape& holder = instance<PyTape>(tape, "tape", "Tape");
+  std::visit(
+      [&](const auto& recorded) {
+        using T = std::decay_t<decltype(*recorded->gates(0, 0))>;
+        const Config& config = recorded->config();
+        const Schedule& schedule = recorded->sequences().schedule;
+        const auto shape_of = [](const py::object& array) {
+          const auto a = py::reinterpret_borrow<py::array>(array);
+          return std::vector<Index>(a.shape(), a.shape() + a.ndim());
+        };
+        const std::vector<Index> x_shape = shape_of(holder.x), y_shape = shape_of(holder.y);
+        Gradients<T> gradients{};
+        if (!grad_y.is_none()) {
+          const auto dy = view<const T>(grad_y, "grad_y", y_shape.size());
+          expect("grad_y", y_shape, dy.shape);
+          gradients.dy = dy.data;
+          gradients.dy_offsets = offsets_of(dy, schedule);
+        }
+        const auto dx = view<T>(grad_x, "grad_x", x_shape.size());
+        expect("grad_x", x_shape, dx.shape);
+        gradients.dx = dx.data;
+        gradients.dx_offsets = offsets_of(dx, schedule);
+        const Index states = config.num_layers * config.directions(), batch = schedule.batch();
+        gradients.dh = exact_view<T>(grad_h, "grad_h", {states, batch, config.output_size()}).data;
+        gradients.dc = exact_view<T>(grad_c, "grad_c", {states, batch, config.hidden_size}).data;
+        gradients.d_parameters =
+            exact_view<T>(grad_parameters, "grad_parameters", {config.parameters()}).data;
+        bool spent;
+        {
+          const MaybeRelease release(flops(config, schedule.frames()));
+          spent = !backward(*recorded, gradients);
+        }
+        if (spent)
+          throw std::runtime_error(
+              "the tape has been used by an earlier backward(); record the forward pass again");
+      },
+      holder.value);
+}
+
+// One step of every layer: a sequence of length 1.
+void run_step(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c) {
+  std::visit(
+      [&](const auto& shared) {
+        using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
+        const Config& config = shared->config();
+        if (config.bidirectional)
+          throw py::value_error(
+              "a bidirectional network cannot go step by step: its reverse "
+              "direction begins at the end of the sequence");
+        const auto from = view<const T>(x, "x", 2);
+        const auto to = view<T>(y, "y", 2);
+        const Index batch = from.shape[0];
+        expect("x", {batch, config.input_size}, from.shape);
+        expect("y", {batch, config.output_size()}, to.shape);
+        T* state_h = exact_view<T>(h, "h", {config.num_layers, batch, config.output_size()}).data;
+        T* state_c = exact_view<T>(c, "c", {config.num_layers, batch, config.hidden_size}).data;
+        Schedule schedule = Schedule::dense(1, batch);
+        Offsets x_offsets = Offsets::packed(schedule, from.strides[0]);
+        Offsets y_offsets = Offsets::packed(schedule, to.strides[0]);
+        const Sequences<T> sequences{std::move(schedule),
+                                     std::move(x_offsets),
+                                     std::move(y_offsets),
+                                     from.data,
+                                     to.data,
+                                     state_h,
+                                     state_c};
+        const MaybeRelease release(flops(config, batch));
+        forward<T>(*shared, sequences, {});
+      },
+      instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+Index parameter_count(py::handle input_size, py::handle hidden_size, py::handle num_layers,
+                      py::handle bias, py::handle bidirectional, py::handle proj_size) {
+  return config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size)
+      .parameters();
+}
+
+}  // namespace
+
+void register_network(py::module_& m) {
+  using py::arg;
+  py::class_<PyWeights>(m, "Weights", py::is_final())
+      .def_property_readonly("nbytes", [](const PyWeights& weights) {
+        return std::visit([](const auto& shared) { return shared->nbytes(); }, weights.value);
+      });
+  py::class_<PyTape>(m, "Tape", py::is_final())
+      .def_property_readonly("consumed",
+                             [](const PyTape& tape) {
+                               return std::visit([](const auto& t) { return t->consumed(); },
+                                                 tape.value);
+                             })
+      .def_property_readonly("nbytes", [](const PyTape& tape) {
+        return std::visit([](const auto& t) { return t->nbytes(); }, tape.value);
+      });
+  m.def("parameter_count", &parameter_count, arg("input_size"), arg("hidden_size"),
+        arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"));
+  m.def("pack", &pack, arg("parameters"), arg("input_size"), arg("hidden_size"), arg("num_layers"),
+        arg("bias"), arg("bidirectional"), arg("proj_size"));
+  m.def("forward", &run_forward, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
+        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"));
+  m.def("record", &run_record, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
+        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"));
+  m.def("backward", &run_backward, arg("tape"), arg("grad_y"), arg("grad_x"), arg("grad_h"),
+        arg("grad_c"), arg("grad_parameters"));
+  m.def("step", &run_step, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"));
+}
+
+}  // namespace lstm_native::bindings

@@ -1,0 +1,60 @@
+// The generator.
+#include "arrays.hpp"
+#include "generator.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+std::uint64_t seed_argument(py::handle seed) {
+  if (!PyLong_Check(seed.ptr()))
+    throw py::type_error("seed should be of type int, got: " + type_name(seed));
+  const unsigned long long value = PyLong_AsUnsignedLongLong(seed.ptr());
+  if (value == static_cast<unsigned long long>(-1) && PyErr_Occurred()) {
+    PyErr_Clear();
+    throw py::value_error("seed should be from 0 to 2^64 - 1");
+  }
+  return value;
+}
+
+template <class T>
+void fill(Generator& generator, py::handle out, double low, double high) {
+  const py::array array = array_argument(out, "out");
+  const auto to =
+      exact_view<T>(out, "out", std::vector<Index>(array.shape(), array.shape() + array.ndim()));
+  generator.uniform(to.data, to.size(), low, high);
+}
+
+void uniform(Generator& generator, py::handle out, py::handle low, py::handle high) {
+  const double from = number(low, "low"), to = number(high, "high");
+  if (array_argument(out, "out").dtype().equal(py::dtype::of<float>()))
+    fill<float>(generator, out, from, to);
+  else
+    fill<double>(generator, out, from, to);
+}
+
+void set_state(Generator& generator, py::handle state) {
+  if (!PyBytes_Check(state.ptr()))
+    throw py::type_error("state should be of type bytes, got: " + type_name(state));
+  if (!generator.set_state(state.cast<std::string>()))
+    throw py::value_error("state should be the " + std::to_string(Generator::state_size) +
+                          " bytes of a CPU generator's state");
+}
+
+}  // namespace
+
+void register_random(py::module_& m) {
+  py::class_<Generator>(m, "Generator", py::is_final())
+      .def(py::init(
+               [](py::handle seed) { return std::make_unique<Generator>(seed_argument(seed)); }),
+           py::arg("seed"))
+      .def_property_readonly("initial_seed", &Generator::initial_seed)
+      .def(
+          "manual_seed",
+          [](Generator& generator, py::handle seed) { generator.manual_seed(seed_argument(seed)); },
+          py::arg("seed"))
+      .def("uniform", &uniform, py::arg("out"), py::arg("low"), py::arg("high"))
+      .def("get_state", [](const Generator& generator) { return py::bytes(generator.get_state()); })
+      .def("set_state", &set_state, py::arg("state"));
+}
+
+}  // namespace lstm_native::bindings

@@ -1,0 +1,34 @@
+#include "dropout.hpp"
+
+namespace lstm_native {
+
+Dropout::Dropout(double probability, Index boundaries, Index count, Generator* generator)
+    : probability_(boundaries > 0 ? probability : 0) {
+  if (probability_ <= 0 || probability_ >= 1) return;
+  for (Index b = 0; b < boundaries; ++b) {
+    keep_.emplace_back(count);
+    generator->bernoulli(keep_.back().data(), count, 1 - probability_);
+  }
+}
+
+Index Dropout::nbytes() const {
+  Index bytes = 0;
+  for (const auto& keep : keep_) bytes += keep.nbytes();
+  return bytes;
+}
+
+template <class T>
+void Dropout::apply(Index boundary, const T* from, T* to, Index begin, Index end) const {
+  if (probability_ >= 1) {
+    // A product with zero, so that NaN and infinity come out as NaN, as in torch.
+    for (Index i = begin; i < end; ++i) to[i] = from[i] * T(0);
+    return;
+  }
+  const T scale = T(1) / static_cast<T>(1 - probability_);
+  const std::uint8_t* keep = keep_[boundary].data();
+  for (Index i = begin; i < end; ++i) to[i] = from[i] * (keep[i] ? scale : T(0));
+}
+template void Dropout::apply<float>(Index, const float*, float*, Index, Index) const;
+template void Dropout::apply<double>(Index, const double*, double*, Index, Index) const;
+
+}  // namespace lstm_native

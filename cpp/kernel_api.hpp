@@ -1,0 +1,155 @@
+// The only header both sides of the ISA border see.
+//
+// Owns: the plain data a kernel is given, and the table of functions one ISA offers.
+// Must not know: how work is planned, where memory comes from, Python.
+//
+// Everything here is data. A function in this header would be compiled once per ISA under one
+// name, the linker would keep any one of them, and an old CPU could be handed AVX-512 code.
+//
+// Alphabet: L layers, D directions, T steps, N batch rows, I input features, H hidden units,
+// P output features (proj_size, or H), F frames (the sum of all lengths). Gates: i, f, g, o.
+#pragma once
+
+#include <cstdint>
+
+namespace lstm_native {
+
+using Index = std::int64_t;
+
+// Where the features of step t, sorted row r begin: base + step[t] + row[r].
+template <class T>
+struct Frames {
+  T* base;
+  const Index* step;  // [T] elements
+  const Index* row;   // [N] elements
+};
+
+// Which rows are alive at which step. Rows are sorted by length, longest first.
+struct Steps {
+  Index steps;         // T
+  Index batch;         // N
+  const Index* rows;   // [T] live rows, never growing
+  const Index* first;  // [T + 1] frames before step t; a frame of the tape is first[t] + r
+  const Index* order;  // [N] the caller's row of sorted row r
+};
+
+// The share of one thread in one layer: a range of rows, and share `share` of `shares` of the
+// outputs. With one share nobody else writes what this thread reads, and wait() is never called.
+struct Part {
+  Index row_begin, row_end;
+  Index share, shares;
+  void (*wait_all)(void*);  // barrier over the shares
+  void* team;
+};
+
+// Weights of one layer and direction, in the order the tile reads them. With V the packet width,
+// blocks = ceil(H / V):
+template <class T>
+struct PackedLayer {
+  Index input_size;  // I of this layer
+  Index hidden;      // H
+  Index output;      // P
+  bool projected;
+  T* gates;       // [blocks][I + P][4 gates][V], units past H are zero
+  T* bias;        // [blocks][4 gates][V], bias_ih + bias_hh
+  T* projection;  // panels of W_hr^T: H rows, P columns; null without projection
+};
+
+// The same weights transposed, for the backward pass. A panel is 4 V columns, row by row; the
+// last panel of a matrix is only as many packets wide as it needs.
+template <class T>
+struct TransposedLayer {
+  T* input;       // panels of W_ih: 4H rows, I columns
+  T* recurrent;   // panels of W_hh: 4H rows, P columns
+  T* projection;  // panels of W_hr: P rows, H columns; null without projection
+};
+
+// Weights of one layer and direction as torch lays them out, row-major.
+template <class T>
+struct PlainLayer {
+  const T* weight_ih;  // [4H, I]
+  const T* weight_hh;  // [4H, P]
+  const T* bias_ih;    // [4H] or null
+  const T* bias_hh;    // [4H] or null
+  const T* weight_hr;  // [P, H] or null
+};
+
+template <class T>
+struct ForwardPass {
+  PackedLayer<T> weights;
+  Steps steps;
+  bool reverse;
+  Frames<const T> x;   // [I]
+  Frames<T> y;         // [P], this direction's half of the output frame
+  T* h;                // [N, P] by the caller's row: h_0 in, h_n out
+  T* c;                // [N, H] by the caller's row: c_0 in, c_n out
+  T* cell_output;      // [N, H] by sorted row: o tanh(c) before the projection; null without
+  T* gates;            // [F, 4H] activated gates out; null when nothing is recorded
+  T* cells;            // [F, H] c out; null when nothing is recorded
+  T* ahead;            // scratch of this thread: the input part of coming steps; null: none ahead
+  Index ahead_frames;  // frames that fit into `ahead`, each of [blocks][4][V]
+};
+
+template <class T>
+struct BackwardPass {
+  TransposedLayer<T> weights;
+  Index hidden, output;
+  bool projected;
+  Steps steps;
+  bool reverse;
+  T* gates;            // [F, 4H] activated gates in, dz out
+  T* cells;            // [F, H] c in; o tanh(c) out when projected
+  const T* c_0;        // [N, H] by the caller's row
+  Frames<const T> dy;  // [P]; base null: zeros
+  T* dh;               // [N, P] by the caller's row: d h_n in, d h_0 out
+  T* dc;               // [N, H] by the caller's row: d c_n in, d c_0 out
+  T* dh_frames;        // [F, P] dh of every frame when projected, else [N, P] of the step
+  T* d_cell_output;    // [N, H] by sorted row; null without projection
+};
+
+// Parameter and input gradients of a run of consecutive tape frames. A thread owns share
+// part.share of the rows of every weight gradient, and the frames of dx in its row range.
+template <class T>
+struct GradientPass {
+  Index input_size, hidden, output;
+  bool projected;
+  Index frames;
+  const T* dz;             // [frames, 4H]
+  const T* const* x;       // [frames] pointers to [I]
+  const T* const* h_prev;  // [frames] pointers to [P]
+  T* const* dx;            // [frames] pointers to [I]
+  bool add_dx;             // dx is added to, not written
+  const T* dh;             // [frames, P]; projected only
+  const T* cell_output;    // [frames, H]; projected only
+  const T* weight_ih;      // panels of TransposedLayer::input
+  T* panels;               // scratch of the whole team: see gradient_scratch
+  T* d_weight_ih;          // [4H, I] added to
+  T* d_weight_hh;          // [4H, P] added to
+  T* d_bias_ih;            // [4H] added to, or null
+  T* d_bias_hh;            // [4H] added to, or null
+  T* d_weight_hr;          // [P, H] added to, or null
+};
+
+template <class T>
+struct Kernels {
+  Index width;     // V, scalars in a packet
+  Index max_rows;  // R, rows of the largest tile
+  // Elements of a matrix of `rows` x `columns` packed as panels.
+  Index (*panel_size)(Index rows, Index columns);
+  void (*pack)(const PlainLayer<T>&, const PackedLayer<T>&, Part);
+  void (*transpose)(const PackedLayer<T>&, const TransposedLayer<T>&, Part);
+  void (*forward)(const ForwardPass<T>&, Part);
+  void (*backward)(const BackwardPass<T>&, Part);
+  void (*gradients)(const GradientPass<T>&, Part);
+  // sigmoid and tanh over an array, for the accuracy tests.
+  void (*sigmoid)(const T* x, T* y, Index count);
+  void (*tanh)(const T* x, T* y, Index count);
+};
+
+struct KernelTable {
+  const char* name;
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+}  // namespace lstm_native

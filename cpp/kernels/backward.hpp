@@ -1,0 +1,143 @@
+// The mirror of forward.hpp: one layer, one direction, time backwards.
+//
+// Owns: the only part of the backward pass that is sequential, dh = dz W_hh. The gates on the
+// tape give way to dz; everything else waits until gradients.hpp reads dz.
+// Must not know: parameter gradients, other layers.
+#pragma once
+
+#include "cell.hpp"
+#include "pack.hpp"
+#include "walk.hpp"
+
+namespace lstm_native {
+namespace LSTM_NATIVE_ISA_NAME {
+namespace {
+
+template <class T>
+class Backward {
+  using P = PacketOf<T>;
+  static constexpr Index V = width<T>;
+
+ public:
+  Backward(const BackwardPass<T>& pass, const Part& part)
+      : pass_(pass), part_(part), gates_(gate_count * pass.hidden) {}
+
+  void run() {
+    for (Index s = pass_.steps.steps - 1; s >= 0; --s) {
+      const Index t = visited(pass_.steps, pass_.reverse, s);
+      const RowRange ending = rows_ending(pass_.steps, pass_.reverse, t, part_);
+      output_gradient(t, ending);
+      if (pass_.projected) {
+        wait(part_);
+        unproject(t, ending.end);
+      }
+      pull_back(t, ending.end);
+      wait(part_);
+    }
+    initial_gradient();
+  }
+
+ private:
+  Panels<T> recurrent() const {
+    return {pass_.weights.recurrent, gates_ * panel_width<T>, pass_.output};
+  }
+
+  T* gates(Index t, Index r) const { return pass_.gates + (pass_.steps.first[t] + r) * gates_; }
+
+  T* dh(Index t, Index r) const {
+    return pass_.dh_frames + (pass_.projected ? pass_.steps.first[t] + r : r) * pass_.output;
+  }
+
+  const T* dy(Index t, Index r) const { return pass_.dy.base ? frame(pass_.dy, t, r) : nullptr; }
+
+  // This thread's columns of a matrix, in whole panels.
+  Share columns_of(Index columns) const {
+    const Share panels = share_of(panel_count<T>(columns), part_);
+    return {panels.begin * panel_width<T>, smaller(columns, panels.end * panel_width<T>)};
+  }
+
+  // dh = dy + dz W_hh of the step the scan visits next; at a row's last step dy + d h_n.
+  void output_gradient(Index t, RowRange ending) const {
+    const Index next = pass_.reverse ? t - 1 : t + 1;
+    const Share panels = share_of(panel_count<T>(pass_.output), part_);
+    multiply<T>(
+        rows<T>([&](Index r) { return static_cast<const T*>(gates(next, r)); }), part_.row_begin,
+        ending.begin, gates_, recurrent(), panels.begin, panels.end,
+        [&](Index r) { return dy(t, r); }, [&](Index r) { return dh(t, r); });
+    const Share columns = columns_of(pass_.output);
+    for (Index r = ending.begin; r < ending.end; ++r) {
+      const T* last = pass_.dh + pass_.steps.order[r] * pass_.output;
+      const T* from_output = dy(t, r);
+      T* sum = dh(t, r);
+      for (Index j = columns.begin; j < columns.end; ++j)
+        sum[j] = from_output ? from_output[j] + last[j] : last[j];
+    }
+  }
+
+  // d (o tanh(c)) = dh W_hr
+  void unproject(Index t, Index row_end) const {
+    const Share panels = share_of(panel_count<T>(pass_.hidden), part_);
+    multiply<T>(
+        rows<T>([&](Index r) { return static_cast<const T*>(dh(t, r)); }), part_.row_begin, row_end,
+        pass_.output,
+        Panels<T>{pass_.weights.projection, pass_.output * panel_width<T>, pass_.hidden},
+        panels.begin, panels.end, [](Index) { return static_cast<const T*>(nullptr); },
+        [&](Index r) { return pass_.d_cell_output + r * pass_.hidden; });
+  }
+
+  void pull_back(Index t, Index row_end) const {
+    const Index hidden = pass_.hidden;
+    const Index before = pass_.reverse ? t + 1 : t - 1;
+    const Index continuing = live_end(pass_.steps, before, part_);
+    const Share units = columns_of(hidden);
+    for (Index r = part_.row_begin; r < row_end; ++r) {
+      T* z = gates(t, r);
+      T* c = pass_.cells + (pass_.steps.first[t] + r) * hidden;
+      const Index caller_row = pass_.steps.order[r] * hidden;
+      const T* c_before = r < continuing ? pass_.cells + (pass_.steps.first[before] + r) * hidden
+                                         : pass_.c_0 + caller_row;
+      T* dc = pass_.dc + caller_row;
+      const T* dh_row = pass_.projected ? pass_.d_cell_output + r * hidden : dh(t, r);
+      for (Index u = units.begin; u < units.end; u += V) {
+        const Index lanes = smaller(V, hidden - u);
+        const auto at = [&](const T* from) { return load_lanes<P>(from + u, lanes); };
+        const CellGradient<P> d =
+            pullback<P>({at(z), at(z + hidden), at(z + 2 * hidden), at(z + 3 * hidden)}, at(c),
+                        at(c_before), at(dh_row), at(dc));
+        store_lanes(z + u, d.dz.i, lanes);
+        store_lanes(z + hidden + u, d.dz.f, lanes);
+        store_lanes(z + 2 * hidden + u, d.dz.g, lanes);
+        store_lanes(z + 3 * hidden + u, d.dz.o, lanes);
+        store_lanes(dc + u, d.dc_prev, lanes);
+        // c of this step has served its last purpose.
+        if (pass_.projected) store_lanes(c + u, d.h, lanes);
+      }
+    }
+  }
+
+  // d h_0 = dz W_hh of each row's first step.
+  void initial_gradient() const {
+    const Share panels = share_of(panel_count<T>(pass_.output), part_);
+    for (Index t = 0; t < pass_.steps.steps; ++t) {
+      const RowRange first = rows_beginning(pass_.steps, pass_.reverse, t, part_);
+      multiply<T>(
+          rows<T>([&](Index r) { return static_cast<const T*>(gates(t, r)); }), first.begin,
+          first.end, gates_, recurrent(), panels.begin, panels.end,
+          [](Index) { return static_cast<const T*>(nullptr); },
+          [&](Index r) { return pass_.dh + pass_.steps.order[r] * pass_.output; });
+    }
+  }
+
+  const BackwardPass<T>& pass_;
+  const Part& part_;
+  const Index gates_;  // 4H
+};
+
+template <class T>
+void backward(const BackwardPass<T>& pass, Part part) {
+  Backward<T>(pass, part).run();
+}
+
+}  // namespace
+}  // namespace LSTM_NATIVE_ISA_NAME
+}  // namespace lstm_native

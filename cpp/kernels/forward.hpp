@@ -1,0 +1,198 @@
+// One layer, one direction, all steps.
+//
+// Owns: the walk over time, and the gate tile whose epilogue is the cell.
+// Must not know: other layers, how rows and units were dealt to threads, dropout.
+//
+// h of the step before is read from the output frame of that step (from h_0 at a row's first
+// step), so h is written once and never copied. The reverse direction walks time backwards and
+// sees rows grow: a row that begins still holds h_0 and c_0.
+#pragma once
+
+#include "cell.hpp"
+#include "pack.hpp"
+#include "walk.hpp"
+
+namespace lstm_native {
+namespace LSTM_NATIVE_ISA_NAME {
+namespace {
+
+template <class T>
+class Forward {
+  using P = PacketOf<T>;
+  static constexpr Index V = width<T>;
+
+ public:
+  Forward(const ForwardPass<T>& pass, const Part& part)
+      : pass_(pass),
+        part_(part),
+        blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)),
+        panel_stride_((pass.weights.input_size + pass.weights.output) * panel_width<T>) {}
+
+  void run() {
+    const Index steps = pass_.steps.steps;
+    for (Index s = 0; s < steps; ++s) {
+      if (pass_.ahead && s == ahead_end_) run_ahead(s);
+      const Index t = visited(pass_.steps, pass_.reverse, s);
+      const Index row_end = live_end(pass_.steps, t, part_);
+      gates(t, row_end);
+      if (pass_.weights.projected) {
+        wait(part_);
+        project(t, row_end);
+      }
+      wait(part_);
+    }
+    settle();
+  }
+
+ private:
+  // h of row r before step t.
+  const T* h_before(Index t, Index r) const {
+    const Index before = pass_.reverse ? t + 1 : t - 1;
+    if (r < live_end(pass_.steps, before, part_)) return frame(pass_.y, before, r);
+    return pass_.h + pass_.steps.order[r] * pass_.weights.output;
+  }
+
+  // bias + W_ih x for as many coming steps as fit: frames of several steps fill the tile's rows
+  // where one step alone has too few, and W_ih is read once for all of them.
+  void run_ahead(Index s_begin) {
+    Index frames = 0, s = s_begin;
+    for (; s < pass_.steps.steps; ++s) {
+      const Index t = visited(pass_.steps, pass_.reverse, s);
+      const Index live = live_end(pass_.steps, t, part_) - part_.row_begin;
+      if (frames + live > pass_.ahead_frames) break;
+      frames += live;
+    }
+    ahead_end_ = s;
+    ahead_next_ = 0;
+    Index t = visited(pass_.steps, pass_.reverse, s_begin), t_first = 0;
+    Index cursor = s_begin;
+    const auto x_row = [&](Index i) {
+      if (i < t_first) {  // a new pass over the frames
+        cursor = s_begin;
+        t = visited(pass_.steps, pass_.reverse, cursor);
+        t_first = 0;
+      }
+      for (Index live; i >= t_first + (live = live_end(pass_.steps, t, part_) - part_.row_begin);) {
+        t_first += live;
+        t = visited(pass_.steps, pass_.reverse, ++cursor);
+      }
+      return static_cast<const T*>(frame(pass_.x, t, part_.row_begin + i - t_first));
+    };
+    const Index z_size = unit_blocks<T>(pass_.weights.hidden) * panel_width<T>;
+    multiply<T>(
+        rows<T>(x_row), 0, frames, pass_.weights.input_size,
+        Panels<T>{pass_.weights.gates, panel_stride_, z_size}, blocks_.begin, blocks_.end,
+        [&](Index) { return static_cast<const T*>(pass_.weights.bias); },
+        [&](Index i) { return pass_.ahead + i * z_size; });
+  }
+
+  void gates(Index t, Index row_end) {
+    const Index row_begin = part_.row_begin;
+    const bool one_tile = row_end - row_begin <= max_rows;
+    if (one_tile) {
+      for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
+        constexpr int R = decltype(row_count)::value;
+        for_panel_groups<R>(blocks_.begin, blocks_.end, [&](Index block, auto panels) {
+          gate_tile<R, decltype(panels)::value>(t, first, block);
+        });
+      });
+    } else {
+      for (Index block = blocks_.begin; block < blocks_.end; ++block)
+        for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
+          gate_tile<decltype(row_count)::value, 1>(t, first, block);
+        });
+    }
+    if (pass_.ahead) ahead_next_ += row_end - row_begin;
+  }
+
+  template <int R, int B>
+  EIGEN_DONT_INLINE void gate_tile(Index t, Index first, Index block) {
+    const PackedLayer<T>& w = pass_.weights;
+    const T* panel = w.gates + block * panel_stride_;
+    Tile<T, R, gate_count, B> tile;
+    RowPointers<T, R> h;
+    for (int r = 0; r < R; ++r) h.row[r] = h_before(t, first + r);
+    if (pass_.ahead) {
+      const Index z_size = unit_blocks<T>(w.hidden) * panel_width<T>;
+      const T* z =
+          pass_.ahead + (ahead_next_ + first - part_.row_begin) * z_size + block * panel_width<T>;
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+        for (int v = 0; v < B * gate_count; ++v) tile.acc[r][v] = load<P>(z + r * z_size + v * V);
+    } else {
+      RowPointers<T, R> x;
+      for (int r = 0; r < R; ++r) x.row[r] = frame(pass_.x, t, first + r);
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+        for (int v = 0; v < B * gate_count; ++v)
+          tile.acc[r][v] = load<P>(w.bias + block * panel_width<T> + v * V);
+      tile.accumulate(x, w.input_size, panel, panel_stride_);
+    }
+    tile.accumulate(h, w.output, panel + w.input_size * panel_width<T>, panel_stride_);
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 6
+      for (int b = 0; b < B; ++b) {
+        const P* z = tile.acc[r] + b * gate_count;
+        finish(t, first + r, (block + b) * V, {z[0], z[1], z[2], z[3]});
+      }
+  }
+
+  // The cell, on the gates as they come out of the tile.
+  EIGEN_STRONG_INLINE void finish(Index t, Index r, Index unit, const Gates<P>& z) const {
+    const Index hidden = pass_.weights.hidden;
+    const Index lanes = smaller(V, hidden - unit);
+    T* c = pass_.c + pass_.steps.order[r] * hidden + unit;
+    T* h = (pass_.weights.projected ? pass_.cell_output + r * hidden : frame(pass_.y, t, r)) + unit;
+    const CellStep<P> step = advance(z, load_lanes<P>(c, lanes));
+    store_lanes(c, step.c, lanes);
+    store_lanes(h, step.h, lanes);
+    if (pass_.gates) {
+      const Index f = pass_.steps.first[t] + r;
+      T* saved = pass_.gates + f * gate_count * hidden + unit;
+      store_lanes(saved, step.gates.i, lanes);
+      store_lanes(saved + hidden, step.gates.f, lanes);
+      store_lanes(saved + 2 * hidden, step.gates.g, lanes);
+      store_lanes(saved + 3 * hidden, step.gates.o, lanes);
+      store_lanes(pass_.cells + f * hidden + unit, step.c, lanes);
+    }
+  }
+
+  // h = W_hr (o tanh(c))
+  void project(Index t, Index row_end) const {
+    const PackedLayer<T>& w = pass_.weights;
+    const Share panels = share_of(panel_count<T>(w.output), part_);
+    multiply<T>(
+        rows<T>([&](Index r) { return pass_.cell_output + r * w.hidden; }), part_.row_begin,
+        row_end, w.hidden, Panels<T>{w.projection, w.hidden * panel_width<T>, w.output},
+        panels.begin, panels.end, [](Index) { return static_cast<const T*>(nullptr); },
+        [&](Index r) { return frame(pass_.y, t, r); });
+  }
+
+  // h_n: each row's last output. Rows are dealt to the shares; every frame is complete by now.
+  void settle() const {
+    const Index output = pass_.weights.output;
+    for (Index t = pass_.steps.steps - 1; t >= 0; --t) {
+      const auto [begin, end] = rows_ending(pass_.steps, pass_.reverse, t, part_);
+      for (Index r = begin; r < end; ++r)
+        if (r % part_.shares == part_.share)
+          std::memcpy(pass_.h + pass_.steps.order[r] * output, frame(pass_.y, t, r),
+                      static_cast<std::size_t>(output) * sizeof(T));
+    }
+  }
+
+  const ForwardPass<T>& pass_;
+  const Part& part_;
+  const Share blocks_;        // of units, this thread's
+  const Index panel_stride_;  // of the packed gates
+  Index ahead_end_ = 0;       // first step whose input part is not computed yet
+  Index ahead_next_ = 0;      // frame of `ahead` where the current step begins
+};
+
+template <class T>
+void forward(const ForwardPass<T>& pass, Part part) {
+  Forward<T>(pass, part).run();
+}
+
+}  // namespace
+}  // namespace LSTM_NATIVE_ISA_NAME
+}  // namespace lstm_native

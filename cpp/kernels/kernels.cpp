@@ -1,0 +1,25 @@
+// The one translation unit of the kernels, compiled once per ISA into an object library.
+//
+// Owns: the table of functions of this ISA, a constant: nothing runs at load time.
+#include "backward.hpp"
+#include "forward.hpp"
+#include "gradients.hpp"
+
+namespace lstm_native {
+namespace LSTM_NATIVE_ISA_NAME {
+namespace {
+
+template <class T>
+constexpr Kernels<T> kernels{width<T>,         max_rows,     panel_size<T>, pack<T>,
+                             transpose<T>,     forward<T>,   backward<T>,   gradients<T>,
+                             sigmoid_array<T>, tanh_array<T>};
+
+constexpr char name[] = LSTM_NATIVE_ISA_STRING;
+
+}  // namespace
+
+extern const KernelTable table;
+const KernelTable table{name, kernels<float>, kernels<double>};
+
+}  // namespace LSTM_NATIVE_ISA_NAME
+}  // namespace lstm_native

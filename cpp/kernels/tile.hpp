@@ -1,0 +1,247 @@
+// The register tile, and the matrix product made of it.
+//
+// Owns: the inner loop of every product in the library. A tile is R rows x B panels x G packets;
+// all its accumulators stay in registers while k runs.
+// Must not know: gates, time, what the rows are.
+//
+// One accumulator per output, k ascending: whatever R and B are, an output is the same chain of
+// fused multiply-adds. An accumulator may be stored and taken up again later, which does not
+// round. So a row's bits depend neither on its neighbours nor on how work was split.
+#pragma once
+
+#include "simd.hpp"
+
+namespace lstm_native {
+namespace LSTM_NATIVE_ISA_NAME {
+namespace {
+
+constexpr int packets_per_panel = 4;
+constexpr int max_rows = max_accumulators / packets_per_panel;
+
+// Panels side by side that keep the tile's accumulators within the register file: with one row
+// alone, four chains of multiply-adds would wait for each other's latency.
+constexpr int max_panels(int rows) { return max_accumulators / (packets_per_panel * rows); }
+
+template <class T>
+constexpr Index panel_width = packets_per_panel * width<T>;
+
+// A matrix in the order the tile reads it: panels of 4 V columns, each row by row. The last panel
+// has only the packets it needs, filled up with zeros.
+template <class T>
+struct Panels {
+  const T* data;
+  Index stride;   // from one panel to the next
+  Index columns;  // of the matrix
+};
+
+template <class T>
+constexpr Index packets_in_panel(Index columns, Index panel) {
+  return smaller(packets_per_panel, ceil_div(columns - panel * panel_width<T>, width<T>));
+}
+
+template <class T>
+Index panel_size(Index rows, Index columns) {
+  return rows * ceil_div(columns, width<T>) * width<T>;
+}
+
+// Left operand: row r of the tile stands at row[r], k contiguous.
+template <class T, int R>
+struct RowPointers {
+  const T* row[R];
+  EIGEN_STRONG_INLINE const T& at(int r, Index k) const { return row[r][k]; }
+  EIGEN_STRONG_INLINE void skip(Index k) {
+    for (int r = 0; r < R; ++r) row[r] += k;
+  }
+};
+
+// Left operand of a transposed product: row r of the tile is column r of what stands at base.
+template <class T, int R>
+struct ColumnPointers {
+  const T* base;
+  Index stride;
+  EIGEN_STRONG_INLINE const T& at(int r, Index k) const { return base[k * stride + r]; }
+  EIGEN_STRONG_INLINE void skip(Index k) { base += k * stride; }
+};
+
+template <class T, int R, int G, int B>
+struct Tile {
+  using P = PacketOf<T>;
+  P acc[R][B * G];
+
+  template <class Left>
+  EIGEN_STRONG_INLINE void accumulate(const Left& left, Index depth, const T* panel,
+                                      Index panel_stride) {
+    for (Index k = 0; k < depth; ++k) {
+      const T* row = panel + k * (G * width<T>);
+      if constexpr (R == 1) {
+        const P value = broadcast<P>(left.at(0, k));
+#pragma GCC unroll 24
+        for (int v = 0; v < B * G; ++v)
+          acc[0][v] = simd::pmadd(value, load<P>(row + (v / G) * panel_stride + (v % G) * width<T>),
+                                  acc[0][v]);
+      } else {
+        P weight[B * G];
+#pragma GCC unroll 24
+        for (int v = 0; v < B * G; ++v)
+          weight[v] = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+          const P value = broadcast<P>(left.at(r, k));
+#pragma GCC unroll 24
+          for (int v = 0; v < B * G; ++v) acc[r][v] = simd::pmadd(value, weight[v], acc[r][v]);
+        }
+      }
+    }
+  }
+};
+
+template <int N>
+struct Constant {
+  static constexpr int value = N;
+};
+
+// Calls f(Constant<n>{}) for a count known only at run time, 1 <= n <= Max.
+template <int Max, class F>
+EIGEN_STRONG_INLINE void with_constant(Index n, const F& f) {
+  if constexpr (Max == 1) {
+    f(Constant<1>{});
+  } else {
+    if (n == Max)
+      f(Constant<Max>{});
+    else
+      with_constant<Max - 1>(n, f);
+  }
+}
+
+// Calls f(first, Constant<R>{}) for tiles that cover the rows evenly: 7 rows are 3 + 4, not 6 + 1.
+template <class F>
+EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
+  const Index count = end - begin;
+  const Index tiles = ceil_div(count, max_rows);
+  for (Index i = 0; i < tiles; ++i) {
+    const Index first = share_begin(count, i, tiles);
+    with_constant<max_rows>(share_begin(count, i + 1, tiles) - first,
+                            [&](auto rows) { f(begin + first, rows); });
+  }
+}
+
+// Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
+// tile of R rows.
+template <int R, class F>
+EIGEN_STRONG_INLINE void for_panel_groups(Index begin, Index end, const F& f) {
+  const Index count = end - begin;
+  const Index groups = ceil_div(count, max_panels(R));
+  for (Index i = 0; i < groups; ++i) {
+    const Index first = share_begin(count, i, groups);
+    with_constant<max_panels(R)>(share_begin(count, i + 1, groups) - first,
+                                 [&](auto panels) { f(begin + first, panels); });
+  }
+}
+
+// Left operands of a product, cut into tiles.
+template <class T, class RowOf>
+struct Rows {
+  RowOf row_of;  // row -> const T*
+  template <int R>
+  EIGEN_STRONG_INLINE RowPointers<T, R> tile(Index first) const {
+    RowPointers<T, R> rows;
+    for (int r = 0; r < R; ++r) rows.row[r] = row_of(first + r);
+    return rows;
+  }
+};
+template <class T, class RowOf>
+Rows<T, RowOf> rows(const RowOf& row_of) {
+  return {row_of};
+}
+
+template <class T>
+struct Columns {
+  const T* base;
+  Index stride;
+  template <int R>
+  EIGEN_STRONG_INLINE ColumnPointers<T, R> tile(Index first) const {
+    return {base + first, stride};
+  }
+};
+
+// One tile of a product: out[r][column...] = init[r][column...] + left x panel. init[r] may be
+// null (zeros) and may be out[r].
+template <int R, int G, int B, class T, class Left>
+EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* panel,
+                                     Index panel_stride, Index column, Index columns,
+                                     const T* const* init, T* const* out) {
+  using P = PacketOf<T>;
+  constexpr Index V = width<T>;
+  Tile<T, R, G, B> tile;
+  // Only the last packet of a matrix can be cut short, and it never stands beside another panel.
+  const auto lanes = [&](int v) {
+    return B == 1 && v == G - 1 ? smaller(V, columns - column - v * V) : V;
+  };
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+    for (int v = 0; v < B * G; ++v)
+      tile.acc[r][v] =
+          init[r] ? load_lanes<P>(init[r] + column + v * V, lanes(v)) : broadcast<P>(T(0));
+  tile.accumulate(left, depth, panel, panel_stride);
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+    for (int v = 0; v < B * G; ++v) store_lanes(out[r] + column + v * V, tile.acc[r][v], lanes(v));
+}
+
+// Rows of k kept in L2 beside the panel slice while many row tiles pass over it.
+constexpr Index depth_slice = 512;
+
+// out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end).
+template <class T, class Left, class Init, class Out>
+void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
+              const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
+              const Out& out) {
+  const bool one_tile = row_end - row_begin <= max_rows;
+  const Index whole_panels = matrix.columns / panel_width<T>;
+  const auto run = [&](Index panel, Index k_begin, Index k_end, auto packets, auto panels,
+                       Index first, auto row_count) {
+    constexpr int R = decltype(row_count)::value, G = decltype(packets)::value,
+                  B = decltype(panels)::value;
+    auto tile_left = left.template tile<R>(first);
+    tile_left.skip(k_begin);
+    const T* from[R];
+    T* to[R];
+    for (int r = 0; r < R; ++r) {
+      to[r] = out(first + r);
+      from[r] = k_begin == 0 ? init(first + r) : to[r];
+    }
+    multiply_tile<R, G, B>(tile_left, k_end - k_begin,
+                           matrix.data + panel * matrix.stride + k_begin * G * width<T>,
+                           matrix.stride, panel * panel_width<T>, matrix.columns, from, to);
+  };
+  const auto panel_rows = [&](Index panel, auto packets) {
+    Index k = 0;
+    do {
+      const Index k_end = smaller(depth, k + depth_slice);
+      for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
+        run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
+      });
+      k = k_end;
+    } while (k < depth);
+  };
+  const Index whole_end = smaller(panel_end, whole_panels);
+  if (one_tile && row_begin < row_end) {
+    for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
+      for_panel_groups<decltype(row_count)::value>(
+          panel_begin, whole_end, [&](Index panel, auto panels) {
+            run(panel, 0, depth, Constant<packets_per_panel>{}, panels, first, row_count);
+          });
+    });
+  } else {
+    for (Index panel = panel_begin; panel < whole_end; ++panel)
+      panel_rows(panel, Constant<packets_per_panel>{});
+  }
+  for (Index panel = whole_panels > panel_begin ? whole_panels : panel_begin; panel < panel_end;
+       ++panel)
+    with_constant<packets_per_panel>(packets_in_panel<T>(matrix.columns, panel),
+                                     [&](auto packets) { panel_rows(panel, packets); });
+}
+
+}  // namespace
+}  // namespace LSTM_NATIVE_ISA_NAME
+}  // namespace lstm_native

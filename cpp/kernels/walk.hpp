@@ -1,0 +1,53 @@
+// Finding one's way over steps and rows.
+//
+// Owns: where a frame stands, which rows of a part are alive, which step a scan visits before
+// and after another.
+// Must not know: what is computed there.
+#pragma once
+
+#include "simd.hpp"
+
+namespace lstm_native {
+namespace LSTM_NATIVE_ISA_NAME {
+namespace {
+
+template <class F>
+EIGEN_STRONG_INLINE auto frame(const F& frames, Index step, Index row) {
+  return frames.base + frames.step[step] + frames.row[row];
+}
+
+// The rows of a part that are alive at a step end here. Before the first step and after the last
+// nothing lives.
+inline Index live_end(const Steps& steps, Index step, const Part& part) {
+  const Index live = step >= 0 && step < steps.steps ? steps.rows[step] : 0;
+  return live < part.row_begin ? part.row_begin : smaller(live, part.row_end);
+}
+
+// The s-th step a scan visits; the reverse direction starts at the end.
+inline Index visited(const Steps& steps, bool reverse, Index s) {
+  return reverse ? steps.steps - 1 - s : s;
+}
+
+// The rows of a part whose scan ends at step t: all in reverse, where t is 0; forwards those that
+// are no longer alive one step later.
+struct RowRange {
+  Index begin, end;
+};
+inline RowRange rows_ending(const Steps& steps, bool reverse, Index t, const Part& part) {
+  const Index end = live_end(steps, t, part);
+  if (reverse) return {t == 0 ? part.row_begin : end, end};
+  return {live_end(steps, t + 1, part), end};
+}
+
+// The rows of a part whose scan begins at step t: the mirror of rows_ending.
+inline RowRange rows_beginning(const Steps& steps, bool reverse, Index t, const Part& part) {
+  return rows_ending(steps, !reverse, t, part);
+}
+
+inline void wait(const Part& part) {
+  if (part.shares > 1) part.wait_all(part.team);
+}
+
+}  // namespace
+}  // namespace LSTM_NATIVE_ISA_NAME
+}  // namespace lstm_native

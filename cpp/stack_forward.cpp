@@ -1,0 +1,125 @@
+// Forward through the stack: inner outputs alternate between two buffers, or stay on the tape.
+#include "dispatch.hpp"
+#include "stack.hpp"
+#include "stack_team.hpp"
+
+namespace lstm_native {
+namespace {
+
+template <class T>
+class ForwardStack {
+ public:
+  ForwardStack(const Weights<T>& weights, const Sequences<T>& sequences, const Dropout& dropout,
+               Tape<T>* tape)
+      : weights_(weights),
+        config_(weights.config()),
+        sequences_(sequences),
+        schedule_(sequences.schedule),
+        dropout_(dropout),
+        tape_(tape),
+        threads_(plan_team<T>(config_, schedule_, false)),
+        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
+    const Index inner = checked_product(schedule_.frames(), config_.frame_size());
+    if (!tape_)
+      for (Index l = 0; l + 1 < config_.num_layers && l < 2; ++l) inner_.emplace_back(inner);
+    if (config_.projected())
+      cell_output_ = Buffer<T>(checked_product(
+          config_.directions(), checked_product(schedule_.batch(), config_.hidden_size)));
+    // The most any layer, split and thread can ask for.
+    Index ahead = 0;
+    for (Index l = 0; l < config_.num_layers; ++l)
+      for (Index rows = 1; rows <= schedule_.batch(); ++rows) {
+        const Index frames = plan_ahead<T>(config_, l, schedule_, rows);
+        if (frames == 0) break;
+        ahead = std::max(ahead, frames);
+      }
+    ahead_size_ = ahead * padded_gates();
+    ahead_ = Buffer<T>(checked_product(threads_, ahead_size_));
+  }
+
+  void run() {
+    run_team(threads_, [this](const Team& team) {
+      for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
+    });
+  }
+
+ private:
+  Index padded_gates() const {
+    const Index V = kernels<T>().width;
+    return 4 * ((config_.hidden_size + V - 1) / V * V);
+  }
+
+  // [F, D * P] of an inner layer, before and after dropout.
+  T* output(Index layer) { return tape_ ? tape_->output(layer) : inner_[layer % 2].data(); }
+  T* dropped(Index layer) { return tape_ ? tape_->dropped(layer) : output(layer); }
+
+  void run_layer(Index layer, const Team& team) {
+    const LayerPlan plan = plan_layer(layer_work<T>(config_, layer, false), schedule_,
+                                      config_.directions(), team.size());
+    for_directions(config_.directions(), plan, team, [&](Index direction, const Team& members) {
+      run_direction(layer, direction, layer_part(plan, schedule_, members), team.rank());
+    });
+    team.wait();
+    if (layer + 1 < config_.num_layers && dropout_.active()) {
+      const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
+      dropout_.apply(layer, output(layer), dropped(layer), share.begin, share.end);
+      team.wait();
+    }
+  }
+
+  void run_direction(Index layer, Index direction, const Part& part, int thread) {
+    const Index H = config_.hidden_size, P = config_.output_size(), N = schedule_.batch();
+    const Index state = layer * config_.directions() + direction;
+    const bool last = layer + 1 == config_.num_layers;
+    ForwardPass<T> pass{};
+    pass.weights = weights_.layer(layer, direction);
+    pass.steps = schedule_.view();
+    pass.reverse = direction == 1;
+    pass.x = layer == 0 ? sequences_.x_offsets.at(sequences_.x)
+                        : inner_offsets_.at(static_cast<const T*>(dropped(layer - 1)));
+    pass.y = last ? sequences_.y_offsets.at(sequences_.y) : inner_offsets_.at(output(layer));
+    pass.y.base += direction * P;
+    pass.h = sequences_.h + state * N * P;
+    pass.c = sequences_.c + state * N * H;
+    if (config_.projected()) pass.cell_output = cell_output_.data() + direction * N * H;
+    if (tape_) {
+      pass.gates = tape_->gates(layer, direction);
+      pass.cells = tape_->cells(layer, direction);
+    }
+    pass.ahead_frames = plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin);
+    if (pass.ahead_frames > 0) pass.ahead = ahead_.data() + thread * ahead_size_;
+    kernels<T>().forward(pass, part);
+  }
+
+  const Weights<T>& weights_;
+  const Config& config_;
+  const Sequences<T>& sequences_;
+  const Schedule& schedule_;
+  const Dropout& dropout_;
+  Tape<T>* tape_;
+  const int threads_;
+  const Offsets inner_offsets_;
+  std::vector<Buffer<T>> inner_;
+  Buffer<T> cell_output_;
+  Index ahead_size_;  // of one thread
+  Buffer<T> ahead_;
+};
+
+}  // namespace
+
+template <class T>
+void forward(const Weights<T>& weights, const Sequences<T>& sequences, const Dropout& dropout) {
+  ForwardStack<T>(weights, sequences, dropout, nullptr).run();
+}
+
+template <class T>
+void record(Tape<T>& tape) {
+  ForwardStack<T>(tape.weights(), tape.sequences(), tape.dropout(), &tape).run();
+}
+
+template void forward(const Weights<float>&, const Sequences<float>&, const Dropout&);
+template void forward(const Weights<double>&, const Sequences<double>&, const Dropout&);
+template void record(Tape<float>&);
+template void record(Tape<double>&);
+
+}  // namespace lstm_native

@@ -1,0 +1,100 @@
+"""The compiled core: arrays in, arrays out, everything in place, nothing allocated for the caller.
+
+Shapes use the alphabet of the project: L layers, D directions, T steps, N batch rows, I input
+features, H hidden units, P output features (``proj_size``, or H), F frames (sum of all lengths).
+Every array is float32 or float64, of the dtype the weights were packed in.
+
+``x`` and ``y`` are (T, N, features) views of any strides with contiguous features, or
+(F, features) with ``batch_sizes``. ``h`` (L*D, N, P) and ``c`` (L*D, N, H) are C-contiguous and
+updated in place: the initial state goes in, the final state comes out.
+"""
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+type FloatArray = NDArray[np.floating[Any]]
+type IntArray = NDArray[np.int64]
+
+@final
+class Generator:
+    def __init__(self, seed: int) -> None: ...
+    @property
+    def initial_seed(self) -> int: ...
+    def manual_seed(self, seed: int) -> None: ...
+    def uniform(self, out: FloatArray, low: float, high: float) -> None: ...
+    def get_state(self) -> bytes: ...
+    def set_state(self, state: bytes) -> None: ...
+
+@final
+class Weights:
+    @property
+    def nbytes(self) -> int: ...
+
+@final
+class Tape:
+    @property
+    def consumed(self) -> bool: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def pack(
+    parameters: FloatArray,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    bidirectional: bool,
+    proj_size: int,
+) -> Weights: ...
+def forward(
+    weights: Weights,
+    x: FloatArray,
+    y: FloatArray,
+    h: FloatArray,
+    c: FloatArray,
+    lengths: IntArray | None,
+    batch_sizes: IntArray | None,
+    order: IntArray | None,
+    dropout: float,
+    generator: Generator | None,
+) -> None: ...
+def record(
+    weights: Weights,
+    x: FloatArray,
+    y: FloatArray,
+    h: FloatArray,
+    c: FloatArray,
+    lengths: IntArray | None,
+    batch_sizes: IntArray | None,
+    order: IntArray | None,
+    dropout: float,
+    generator: Generator | None,
+) -> Tape: ...
+def backward(
+    tape: Tape,
+    grad_y: FloatArray | None,
+    grad_x: FloatArray,
+    grad_h: FloatArray,
+    grad_c: FloatArray,
+    grad_parameters: FloatArray,
+) -> None: ...
+def step(
+    weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray
+) -> None: ...
+def parameter_count(
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    bidirectional: bool,
+    proj_size: int,
+) -> int: ...
+def set_num_threads(count: int) -> None: ...
+def get_num_threads() -> int: ...
+def isa() -> str: ...
+def isas() -> list[str]: ...
+def build_info() -> dict[str, str]: ...
+def sigmoid(x: FloatArray, out: FloatArray) -> None: ...
+def tanh(x: FloatArray, out: FloatArray) -> None: ...
