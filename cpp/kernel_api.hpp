@@ -122,7 +122,8 @@ struct GradientPass {
   const T* dh;             // [frames, P]; projected only
   const T* cell_output;    // [frames, H]; projected only
   const T* weight_ih;      // panels of TransposedLayer::input
-  T* panels;               // scratch of the whole team: see gradient_scratch
+  T* panels;               // scratch of the team: x, h_prev and cell_output as panels
+  T* left;                 // scratch of this thread: [frames, 4 V]
   T* d_weight_ih;          // [4H, I] added to
   T* d_weight_hh;          // [4H, P] added to
   T* d_bias_ih;            // [4H] added to, or null

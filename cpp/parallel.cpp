@@ -10,14 +10,16 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 namespace lstm_native {
 namespace {
 
-constexpr int spins_before_yield = 4000;  // some 20 us: longer than any step that is worth a split
+constexpr int spins_before_yield = 1000;  // 15 to 50 us: longer than most steps of a split
 
 std::atomic<int> requested_threads{0};  // 0: nobody asked
+int environment_threads = 0;
 std::atomic<bool> forked{false};
 
 void pause() {
@@ -74,12 +76,19 @@ void run_team(int size, void (*body)(const void*, const Team&), const void* cont
 int num_threads() {
   const int requested = requested_threads.load(std::memory_order_relaxed);
   if (requested > 0) return requested;
-  int count = omp_get_max_threads();
-  if (const char* text = std::getenv("LSTM_NATIVE_NUM_THREADS")) {
-    const int value = std::atoi(text);
-    if (value > 0) count = value;
-  }
+  const int count = environment_threads > 0 ? environment_threads : omp_get_max_threads();
   return std::max(1, std::min(count, available()));
+}
+
+void read_thread_environment() {
+  const char* text = std::getenv("LSTM_NATIVE_NUM_THREADS");
+  if (!text || !*text) return;
+  char* end;
+  const long value = std::strtol(text, &end, 10);
+  if (*end != 0 || value < 1 || value > INT_MAX)
+    throw std::invalid_argument(
+        std::string("LSTM_NATIVE_NUM_THREADS should be a positive number, got: ") + text);
+  environment_threads = static_cast<int>(value);
 }
 
 void set_num_threads(int count) {

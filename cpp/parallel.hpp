@@ -51,9 +51,14 @@ void run_team(int size, const F& f) {
       &f);
 }
 
-// Threads a call may use, asked at every call: set_num_threads(), else LSTM_NATIVE_NUM_THREADS,
-// else what OpenMP says, the latter two capped by affinity and the cgroup's quota.
+// Threads a call may use, asked at every call: set_num_threads(), else LSTM_NATIVE_NUM_THREADS as
+// it was at import, else what OpenMP says; the latter two capped by affinity and the cgroup's
+// quota.
 int num_threads();
+
+// Reads LSTM_NATIVE_NUM_THREADS, once: later a thread could be changing the environment. A value
+// that is no positive number is std::invalid_argument.
+void read_thread_environment();
 
 // count >= 1, or -1 for all there are.
 void set_num_threads(int count);

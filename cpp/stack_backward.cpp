@@ -45,7 +45,10 @@ class BackwardStack {
     chunk_ = std::min(chunk_, std::max(schedule_.frames(), Index{1}));
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
-    for (int thread = 0; thread < threads_; ++thread) pointers_.emplace_back(chunk_);
+    for (int thread = 0; thread < threads_; ++thread) {
+      pointers_.emplace_back(chunk_);
+      left_.emplace_back(chunk_ * 4 * k.width);
+    }
   }
 
   void run() {
@@ -153,6 +156,7 @@ class BackwardStack {
     }
     pass.weight_ih = transposed_[direction].input.data();
     pass.panels = panels_.data();
+    pass.left = left_[team.rank()].data();
     pass.d_weight_ih = d.weight_ih;
     pass.d_weight_hh = d.weight_hh;
     pass.d_bias_ih = d.bias_ih;
@@ -200,7 +204,7 @@ class BackwardStack {
   const Index dh_offset_;  // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> dh_, d_cell_output_, panels_;
-  std::vector<Buffer<T>> inner_dx_;
+  std::vector<Buffer<T>> inner_dx_, left_;
   std::vector<Pointers> pointers_;
   Index chunk_;
 };

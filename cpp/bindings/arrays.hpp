@@ -64,17 +64,20 @@ View<T> view(py::handle object, const char* name, std::size_t ndim) {
   if (!std::is_const_v<T> && !array.writeable())
     throw py::value_error(argument + " is read-only and would be written");
   View<T> v;
-  constexpr Index size = sizeof(T);
-  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
+  v.shape.assign(array.shape(), array.shape() + ndim);
+  v.strides.assign(ndim, 0);
+  // NumPy gives the strides of axes shorter than 2, and of empty arrays, no meaning.
+  const bool empty = v.size() == 0;
+  if (!empty && reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
     throw py::value_error(argument + " should be aligned to its dtype");
   for (std::size_t axis = 0; axis < ndim; ++axis) {
-    const Index stride = array.strides(axis);
-    if (array.shape(axis) > 1 && stride % size != 0)
+    if (empty || v.shape[axis] < 2) continue;
+    const Index stride = array.strides(axis), size = sizeof(T);
+    if (stride % size != 0)
       throw py::value_error(argument + " should have strides of whole elements");
-    v.shape.push_back(array.shape(axis));
-    v.strides.push_back(array.shape(axis) > 1 ? stride / size : 0);
+    v.strides[axis] = stride / size;
   }
-  if (ndim > 0 && v.shape.back() > 1 && v.strides.back() != 1)
+  if (!empty && v.shape.back() > 1 && v.strides.back() != 1)
     throw py::value_error(argument + " should be contiguous along its last axis");
   v.data = static_cast<T*>(const_cast<void*>(array.data()));
   return v;

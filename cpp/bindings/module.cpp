@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "dispatch.hpp"
+#include "parallel.hpp"
 
 namespace lstm_native::bindings {
 void register_runtime(pybind11::module_& m);
@@ -12,6 +13,7 @@ void register_network(pybind11::module_& m);
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of lstm_native.";
   lstm_native::choose_table();
+  lstm_native::read_thread_environment();
   lstm_native::bindings::register_runtime(m);
   lstm_native::bindings::register_random(m);
   lstm_native::bindings::register_network(m);

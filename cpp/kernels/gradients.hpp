@@ -29,31 +29,52 @@ void gather_panels(Index frames, Index columns, T* to, Share panels, const RowOf
   }
 }
 
-// d[m][n] += sum over frames of left[frame][m] right[frame][n], rows of d in `rows`.
+// Left operands are copied in groups of so many columns: whole tiles, whole packets, and a stride
+// of three cache lines, where the 4H columns of dz itself are often a power of two apart and would
+// all fall into the same few sets of the cache.
 template <class T>
-void add_outer(const T* left, Index left_stride, Index frames, const T* right, Index columns, T* d,
-               Share rows) {
-  const auto row = [&](Index m) { return d + m * columns; };
+constexpr Index left_columns = 3 * width<T>;
+static_assert(left_columns<float> % max_rows == 0 && left_columns<double> % max_rows == 0);
+
+// Calls f(first column, columns) for this thread's groups of the columns of `left`,
+// [frames, stride]; the group stands in `buffer`, [frames, left_columns].
+template <class T, class F>
+void for_left_groups(const T* left, Index stride, Index frames, T* buffer, const Part& part,
+                     const F& f) {
+  const Share groups = share_of(ceil_div(stride, left_columns<T>), part);
+  for (Index group = groups.begin; group < groups.end; ++group) {
+    const Index first = group * left_columns<T>;
+    const Index columns = smaller(left_columns<T>, stride - first);
+    for (Index frame = 0; frame < frames; ++frame)
+      std::memcpy(buffer + frame * left_columns<T>, left + frame * stride + first,
+                  static_cast<std::size_t>(columns) * sizeof(T));
+    f(first, columns);
+  }
+}
+
+// d[m][n] += sum over frames of left[frame][m] right[frame][n] for the columns m of a left group.
+template <class T>
+void add_outer(const T* left, Index columns, Index frames, const T* right, Index right_columns,
+               T* d) {
+  const auto row = [&](Index m) { return d + m * right_columns; };
   multiply<T>(
-      Columns<T>{left, left_stride}, rows.begin, rows.end, frames,
-      Panels<T>{right, frames * panel_width<T>, columns}, 0, panel_count<T>(columns),
+      Columns<T>{left, left_columns<T>}, 0, columns, frames,
+      Panels<T>{right, frames * panel_width<T>, right_columns}, 0, panel_count<T>(right_columns),
       [&](Index m) { return static_cast<const T*>(row(m)); }, row);
 }
 
-// d[j] += sum over frames of dz[frame][j]; both biases stand in the same sum.
+// d[m] += sum over frames of left[frame][m]; both biases stand in the same sum.
 template <class T>
-void add_bias(const GradientPass<T>& pass, Share rows) {
+void add_bias(const T* left, Index columns, Index frames, T* d_bias_ih, T* d_bias_hh) {
   using P = PacketOf<T>;
-  const Index gates = gate_count * pass.hidden;
-  for (Index j = rows.begin; j < rows.end; j += width<T>) {
-    const Index lanes = smaller(width<T>, rows.end - j);
-    for (T* bias : {pass.d_bias_ih, pass.d_bias_hh}) {
-      P sum = load_lanes<P>(bias + j, lanes);
-      for (Index f = 0; f < pass.frames; ++f)
-        sum = simd::padd(sum, load_lanes<P>(pass.dz + f * gates + j, lanes));
-      store_lanes(bias + j, sum, lanes);
+  for (T* bias : {d_bias_ih, d_bias_hh})
+    for (Index m = 0; m < columns; m += width<T>) {
+      const Index lanes = smaller(width<T>, columns - m);
+      P sum = load_lanes<P>(bias + m, lanes);
+      for (Index f = 0; f < frames; ++f)
+        sum = simd::padd(sum, load_lanes<P>(left + f * left_columns<T> + m, lanes));
+      store_lanes(bias + m, sum, lanes);
     }
-  }
 }
 
 template <class T>
@@ -72,13 +93,20 @@ void gradients(const GradientPass<T>& pass, Part part) {
                   [&](Index f) { return pass.cell_output + f * pass.hidden; });
   wait(part);
 
-  const Share gate_rows = share_of(gates, part);
-  add_outer(pass.dz, gates, pass.frames, x_panels, pass.input_size, pass.d_weight_ih, gate_rows);
-  add_outer(pass.dz, gates, pass.frames, h_panels, pass.output, pass.d_weight_hh, gate_rows);
-  if (pass.d_bias_ih) add_bias(pass, gate_rows);
+  for_left_groups(pass.dz, gates, pass.frames, pass.left, part, [&](Index first, Index columns) {
+    add_outer(pass.left, columns, pass.frames, x_panels, pass.input_size,
+              pass.d_weight_ih + first * pass.input_size);
+    add_outer(pass.left, columns, pass.frames, h_panels, pass.output,
+              pass.d_weight_hh + first * pass.output);
+    if (pass.d_bias_ih)
+      add_bias(pass.left, columns, pass.frames, pass.d_bias_ih + first, pass.d_bias_hh + first);
+  });
   if (pass.projected)
-    add_outer(pass.dh, pass.output, pass.frames, cell_panels, pass.hidden, pass.d_weight_hr,
-              share_of(pass.output, part));
+    for_left_groups(pass.dh, pass.output, pass.frames, pass.left, part,
+                    [&](Index first, Index columns) {
+                      add_outer(pass.left, columns, pass.frames, cell_panels, pass.hidden,
+                                pass.d_weight_hr + first * pass.hidden);
+                    });
 
   multiply<T>(
       rows<T>([&](Index f) { return pass.dz + f * gates; }), part.row_begin, part.row_end, gates,

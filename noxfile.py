@@ -1,0 +1,45 @@
+"""Longer checks, each in an environment of its own: ``nox -s NAME``."""
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install(".[test]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    files = session.run("git", "ls-files", "*.cpp", "*.hpp", external=True, silent=True)
+    session.run("clang-format", "--dry-run", "--Werror", *str(files).split())
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The suite, with torch to compare with."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def without_torch(session: nox.Session) -> None:
+    """The suite as it runs where there is no torch: reference and golden values only."""
+    session.install(".", "pytest", "hypothesis")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("isa", ["baseline", "avx2", "avx512"])
+def isas(session: nox.Session, isa: str) -> None:
+    """The suite with an ISA forced; fails where the machine does not have it."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs, env={"LSTM_NATIVE_ISA": isa})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmark; leave the machine alone meanwhile."""
+    session.install(".[bench]")
+    session.run("python", "-m", "bench", *session.posargs)
