@@ -9,13 +9,13 @@ Every array is float32 or float64, of the dtype the weights were packed in.
 updated in place: the initial state goes in, the final state comes out.
 """
 
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-type FloatArray = NDArray[np.floating[Any]]
-type IntArray = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+IntArray: TypeAlias = NDArray[np.int64]
 
 @final
 class Generator:
@@ -80,9 +80,7 @@ def backward(
     grad_c: FloatArray,
     grad_parameters: FloatArray,
 ) -> None: ...
-def step(
-    weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray
-) -> None: ...
+def step(weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray) -> None: ...
 def parameter_count(
     input_size: int,
     hidden_size: int,

@@ -1,0 +1,92 @@
+"""One row from problem to result.
+
+Owns the order: prepare, compare, time, choose each side's better thread count; knows nothing of
+printing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.agreement import disagreement
+from bench.problem import Problem
+from bench.shapes import Mode, Shape
+from bench.sides import OURS, Side
+from bench.timing import Effort, interleave
+
+
+def measure(
+    shape: Shape, mode: Mode, sides: Sequence[Side], threads: Sequence[int], effort: Effort
+) -> dict[str, Any]:
+    """Measure one row in one mode.
+
+    The thread counts come one after the other, all sides taking turns within each: OpenMP
+    rebuilds its team when the count changes, and that belongs to nobody's time.
+
+    Parameters
+    ----------
+    shape : Shape
+        The row.
+    mode : {'forward', 'train'}
+        What is timed.
+    sides : sequence of Side
+        Ourselves and the peers; those that cannot do the row are noted.
+    threads : sequence of int
+        Thread counts to try.
+    effort : Effort
+        How long to measure.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: ``row``, ``mode``, ``shape``, ``flops``; ``refused`` (reason by side);
+        ``disagreement`` (None, or what differs: then there are no times); ``times`` (by side and
+        thread count); ``best`` (side to thread count and seconds); ``best_peer``; ``ratio``
+        (best peer's time / ours).
+    """
+    result: dict[str, Any] = {
+        "row": shape.name,
+        "mode": mode,
+        "shape": asdict(shape),
+        "flops": shape.flops(mode),
+        "refused": {},
+        "disagreement": None,
+        "times": {},
+        "best": {},
+        "best_peer": None,
+        "ratio": None,
+    }
+    able = []
+    for side in sides:
+        reason = side.refusal(shape, mode)
+        if reason is None:
+            able.append(side)
+        else:
+            result["refused"][side.name] = reason
+
+    problem = Problem.of(shape)
+    times: dict[str, dict[str, Any]] = {side.name: {} for side in able}
+    for count in threads:
+        runners = {side.name: side.prepare(problem, mode, count) for side in able}
+        answers = {name: runner.answers(runner.call()) for name, runner in runners.items()}
+        for name, theirs in answers.items():
+            if difference := disagreement(answers[OURS], theirs):
+                result["disagreement"] = f"{name} with {count} threads: {difference}"
+                return result
+        measured = interleave({name: r.call for name, r in runners.items()}, effort)
+        for name, side_times in measured.items():
+            times[name][str(count)] = asdict(side_times)
+
+    result["times"] = times
+    result["best"] = {name: _best(by_count) for name, by_count in times.items()}
+    peers = [name for name in times if name != OURS]
+    if peers:
+        peer = min(peers, key=lambda name: result["best"][name]["seconds"])
+        result["best_peer"] = peer
+        result["ratio"] = result["best"][peer]["seconds"] / result["best"][OURS]["seconds"]
+    return result
+
+
+def _best(by_count: dict[str, Any]) -> dict[str, Any]:
+    count = min(by_count, key=lambda key: by_count[key]["median"])
+    return {"threads": int(count), "seconds": by_count[count]["median"]}

@@ -1,0 +1,53 @@
+"""PyTorch's LSTM for NumPy: the same numbers, names, seeds and errors, without PyTorch.
+
+Start with :class:`LSTM`; :func:`load` reads weights, ``LSTM.from_state_dict`` makes a network of
+them, ``LSTM.record`` and ``LSTM.backward`` with :mod:`lstm_native.optim` train one.
+
+This module only re-exports; it must not define anything but the version.
+"""
+
+from lstm_native import optim
+from lstm_native._module import Gradients
+from lstm_native.cell import LSTMCell
+from lstm_native.checkpoints import load, save
+from lstm_native.functional import Tape
+from lstm_native.lstm import LSTM
+from lstm_native.packing import (
+    PackedSequence,
+    invert_permutation,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+    pad_sequence,
+    unpack_sequence,
+    unpad_sequence,
+)
+from lstm_native.random import Generator, manual_seed
+from lstm_native.runtime import get_num_threads, isa, set_num_threads, show_config
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LSTM",
+    "Generator",
+    "Gradients",
+    "LSTMCell",
+    "PackedSequence",
+    "Tape",
+    "__version__",
+    "get_num_threads",
+    "invert_permutation",
+    "isa",
+    "load",
+    "manual_seed",
+    "optim",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "save",
+    "set_num_threads",
+    "show_config",
+    "unpack_sequence",
+    "unpad_sequence",
+]

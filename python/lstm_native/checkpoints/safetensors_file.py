@@ -1,0 +1,102 @@
+"""safetensors files: read as views of the mapped file, written by the ``safetensors`` package.
+
+Owns the way from the header to arrays, and its table of dtypes. The package, imported on first use,
+judges the file; reading the header again is needed since it gives no offsets and, without
+``ml_dtypes``, no bfloat16. Must not know other formats.
+"""
+
+import json
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+# Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
+LARGEST_HEADER = 1_000_000
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("u1"),
+    "U8": np.dtype("u1"),
+    "I8": np.dtype("i1"),
+    "U16": np.dtype("<u2"),
+    "I16": np.dtype("<i2"),
+    "U32": np.dtype("<u4"),
+    "I32": np.dtype("<i4"),
+    "U64": np.dtype("<u8"),
+    "I64": np.dtype("<i8"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "C64": np.dtype("<c8"),
+}
+
+_WRITTEN = [np.dtype(bool), *_DTYPES.values()]
+
+
+def recognises(start: bytes) -> bool:
+    """Tell from the first nine bytes: the length of the header, then its brace."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**63
+
+
+def read(path: str) -> dict[str, Array]:
+    """Read the arrays of a file, mapped; ValueError if it is not sound."""
+    import safetensors
+
+    mapped = np.asarray(np.memmap(path, np.uint8, mode="c"))
+    size = int.from_bytes(mapped[:8].tobytes(), "little")
+    if size > LARGEST_HEADER:
+        raise ValueError(
+            f"{path} is no safetensors file that can be read: its header would take {size} bytes "
+            f"(at most {LARGEST_HEADER})."
+        )
+    try:
+        with safetensors.safe_open(path, framework="np"):
+            pass
+        header = json.loads(
+            mapped[8 : 8 + size].tobytes().decode(), object_pairs_hook=_without_duplicates
+        )
+        header.pop("__metadata__", None)
+        data = mapped[8 + size :]
+        return {name: _array(name, data, **entry) for name, entry in header.items()}
+    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is a damaged safetensors file: {error}") from error
+
+
+def write(path: str, arrays: dict[str, Array], metadata: dict[str, str] | None) -> None:
+    """Write C-contiguous little-endian arrays to a new file."""
+    import safetensors.numpy
+
+    if "__metadata__" in arrays:
+        raise ValueError("state: a safetensors file cannot hold an array named '__metadata__'")
+    for name, array in arrays.items():
+        if array.dtype not in _WRITTEN:
+            raise TypeError(f"state[{name!r}]: a safetensors file cannot hold {array.dtype}")
+    safetensors.numpy.save_file(arrays, path, metadata)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice in its header")
+    return entries
+
+
+def _array(
+    name: str, data: Array, dtype: str, shape: list[int], data_offsets: tuple[int, int]
+) -> Array:
+    """Give a view of `data`, the bytes (uint8) after the header; a copy where it must change."""
+    if dtype not in _DTYPES:
+        raise ValueError(f"{name!r} is of dtype {dtype}, for which NumPy has none")
+    start, stop = data_offsets
+    array: Array = data[start:stop].view(_DTYPES[dtype]).reshape(shape)
+    if dtype == "BF16":
+        # A bfloat16 is the upper half of the float32 of the same value.
+        array = (array.astype("<u4") << 16).view("<f4")
+    if dtype == "BOOL":
+        array = array != 0
+    return array if array.flags.aligned else array.copy()

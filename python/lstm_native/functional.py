@@ -1,0 +1,262 @@
+"""Arrays in, arrays out: allocates results and calls the compiled core.
+
+Owns the shape of every buffer the core writes, and the views that turn the caller's layout into
+the core's (T, N, features). With :mod:`lstm_native.runtime` the only importer of ``_core``.
+Must not check anything (``_checks`` has done so) and must not know the classes.
+"""
+
+from typing import Any, NamedTuple, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_native import _core
+from lstm_native.parameters import Config, FloatArray, Shape
+
+Weights: TypeAlias = _core.Weights
+Engine: TypeAlias = _core.Generator
+State: TypeAlias = tuple[FloatArray, FloatArray]
+IntArray: TypeAlias = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """How frames lie in x and y.
+
+    A 2-D x without `batch_sizes` is one sequence (T, I), whatever `batch_first` says.
+    """
+
+    batch_first: bool = False
+    lengths: IntArray | None = None
+    batch_sizes: IntArray | None = None
+    order: IntArray | None = None
+
+
+class _Blank:
+    """Stands for the core's tape where there is nothing to compute: a cell of no units."""
+
+    consumed = False
+    nbytes = 0
+
+
+class Tape:
+    """What :meth:`lstm_native.LSTM.record` saved for one backward pass.
+
+    Several tapes may be alive at once. A tape keeps the recorded input (not a copy: leave it
+    unchanged until the backward pass), the output and the weights of that time, so later changes
+    of the parameters do not disturb it.
+
+    Attributes
+    ----------
+    consumed : bool
+        True once a backward pass has used it.
+    nbytes : int
+        Memory held by the compiled core for it.
+    """
+
+    __slots__ = (
+        "_core",
+        "_dtype",
+        "_input_shape",
+        "_layout",
+        "_network",
+        "_output_shape",
+        "_packed",
+        "_states",
+    )
+
+    def __init__(
+        self,
+        core: _core.Tape | None,
+        x: FloatArray,
+        y: FloatArray,
+        states: tuple[Shape, Shape],
+        layout: Layout,
+        network: object,
+        packed: tuple[Any, ...] | None,
+    ) -> None:
+        self._core = _Blank() if core is None else core
+        self._input_shape = x.shape
+        self._output_shape = y.shape
+        self._dtype = x.dtype
+        self._states = states
+        self._layout = layout
+        self._network = network
+        self._packed = packed
+
+    @property
+    def consumed(self) -> bool:
+        """True once a backward pass has used it."""
+        return self._core.consumed
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the compiled core for it."""
+        return self._core.nbytes
+
+    def __repr__(self) -> str:
+        kind = "packed input" if self._packed is not None else "input"
+        text = f"Tape({kind} {self._input_shape}, {self._dtype}, {self.nbytes} bytes"
+        return text + (", consumed)" if self.consumed else ")")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Tape cannot be pickled or copied: it belongs to one backward pass")
+
+
+def generator(seed: int) -> Engine:
+    """A Mersenne Twister seeded as torch's CPU generator is."""
+    return _core.Generator(seed)
+
+
+def pack(flat: FloatArray, config: Config) -> Weights | None:
+    """Copy the 1-D parameters into the order the kernels read them.
+
+    None for a cell of no units, which the core does not know: there is nothing to compute.
+    """
+    if config.hidden_size == 0:
+        return None
+    return _core.pack(
+        flat,
+        config.input_size,
+        config.hidden_size,
+        config.num_layers,
+        bool(config.bias),
+        bool(config.bidirectional),
+        config.proj_size,
+    )
+
+
+def _time_major(array: FloatArray, layout: Layout) -> FloatArray:
+    if layout.batch_sizes is not None:
+        return array
+    if array.ndim == 2:
+        return array[:, None]
+    return array.swapaxes(0, 1) if layout.batch_first else array
+
+
+def _batched(state: FloatArray) -> FloatArray:
+    return state if state.ndim == 3 else state[:, None]
+
+
+def _results(
+    config: Config, x: FloatArray, hx: State | None, layout: Layout
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    # The core leaves pad frames alone; they are promised to be zero.
+    allocate = np.empty if layout.lengths is None else np.zeros
+    y = allocate((*x.shape[:-1], config.frame_size), x.dtype)
+    if hx is not None:
+        return y, np.array(hx[0], x.dtype, order="C"), np.array(hx[1], x.dtype, order="C")
+    rows: Shape = (config.state_rows,)
+    if layout.batch_sizes is not None:
+        rows = (*rows, int(layout.batch_sizes[0]))
+    elif x.ndim == 3:
+        rows = (*rows, x.shape[0 if layout.batch_first else 1])
+    return (
+        y,
+        np.zeros((*rows, config.output_size), x.dtype),
+        np.zeros((*rows, config.hidden_size), x.dtype),
+    )
+
+
+def forward(
+    weights: Weights | None,
+    config: Config,
+    x: FloatArray,
+    hx: State | None,
+    layout: Layout,
+    dropout: float,
+    engine: Engine | None,
+) -> tuple[FloatArray, State]:
+    """Run the network; returns ``output, (h_n, c_n)`` in the caller's layout."""
+    y, h, c = _results(config, x, hx, layout)
+    if weights is not None:
+        _core.forward(
+            weights,
+            _time_major(x, layout),
+            _time_major(y, layout),
+            _batched(h),
+            _batched(c),
+            layout.lengths,
+            layout.batch_sizes,
+            layout.order,
+            dropout,
+            engine,
+        )
+    return y, (h, c)
+
+
+def record(
+    weights: Weights | None,
+    config: Config,
+    x: FloatArray,
+    hx: State | None,
+    layout: Layout,
+    dropout: float,
+    engine: Engine | None,
+    network: object,
+    packed: tuple[Any, ...] | None = None,
+) -> tuple[FloatArray, State, Tape]:
+    """:func:`forward`, and the tape for :func:`backward`. The output becomes read-only."""
+    y, h, c = _results(config, x, hx, layout)
+    core = None
+    if weights is not None:
+        core = _core.record(
+            weights,
+            _time_major(x, layout),
+            _time_major(y, layout),
+            _batched(h),
+            _batched(c),
+            layout.lengths,
+            layout.batch_sizes,
+            layout.order,
+            dropout,
+            engine,
+        )
+    y.flags.writeable = False  # the backward pass reads it
+    return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed)
+
+
+def step(weights: Weights | None, x: FloatArray, hx: State | None, hidden_size: int) -> State:
+    """One step of a cell: x (N, I) or (I,), states (N, H) or (H,); returns the new states."""
+    shape = (*x.shape[:-1], hidden_size)
+    if hx is None:
+        h, c = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
+    else:
+        h, c = np.array(hx[0], x.dtype, order="C"), np.array(hx[1], x.dtype, order="C")
+    if weights is None:
+        return h, c
+    y = np.empty(shape, x.dtype)
+    if x.ndim == 1:
+        _core.step(weights, x[None], y[None], h[None, None], c[None, None])
+    else:
+        _core.step(weights, x, y, h[None], c[None])
+    return h, c
+
+
+def backward(
+    tape: Tape,
+    grad_output: FloatArray | None,
+    grad_h: FloatArray | None,
+    grad_c: FloatArray | None,
+    grad_parameters: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gradients of input, h_0 and c_0; those of the parameters are added to `grad_parameters`."""
+    layout = tape._layout
+    allocate = np.empty if layout.lengths is None else np.zeros
+    grad_x = allocate(tape._input_shape, tape._dtype)
+    dh, dc = (
+        np.zeros(shape, tape._dtype) if grad is None else np.array(grad, tape._dtype, order="C")
+        for shape, grad in zip(tape._states, (grad_h, grad_c), strict=True)
+    )
+    if isinstance(tape._core, _Blank):
+        tape._core.consumed = True
+        grad_x.fill(0)
+        return grad_x, dh, dc
+    _core.backward(
+        tape._core,
+        None if grad_output is None else _time_major(grad_output, layout),
+        _time_major(grad_x, layout),
+        _batched(dh),
+        _batched(dc),
+        grad_parameters,
+    )
+    return grad_x, dh, dc

@@ -1,0 +1,372 @@
+"""The ``LSTM`` class: torch.nn.LSTM on NumPy arrays.
+
+Owns how a network of layers and directions is called, recorded and differentiated. Every check
+stands in ``_checks``, every computation in the core; must not import the core.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from lstm_native import functional
+from lstm_native._checks import arguments, calls, gradients
+from lstm_native._checks.arrays import SupportsArray
+from lstm_native._module import Gradients, Module
+from lstm_native.functional import Layout, State, Tape
+from lstm_native.packing import PackedSequence
+from lstm_native.parameters import FloatArray
+from lstm_native.random import Generator, default_generator
+
+Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
+
+
+class LSTM(Module):
+    """A long short-term memory network of one or more layers, one or two directions.
+
+    The arguments, names, initial values and results of ``torch.nn.LSTM``::
+
+        i, f, o = sigmoid(W_i x + b_i + U_i h + b'_i), ...      g = tanh(W_g x + b_g + ...)
+        c' = f * c + i * g                                      h' = o * tanh(c')
+
+    with h' replaced by ``weight_hr @ h'`` where ``proj_size`` is given. In the shapes below L is
+    ``num_layers``, D the number of directions, T steps, N the batch, I ``input_size``, H
+    ``hidden_size`` and P ``proj_size``, or H without a projection.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+        I, H and L, each at least 1.
+    bias : bool
+        Whether there are ``bias_ih`` and ``bias_hh``.
+    batch_first : bool
+        Input and output are (N, T, features) rather than (T, N, features). States never are.
+    dropout : float
+        In training mode each element of every layer's output but the last's is zeroed with this
+        probability.
+    bidirectional : bool
+        Whether D is 2: a second set of weights reads each sequence from its end.
+    proj_size : int
+        P < H, or 0 for no projection.
+    dtype : numpy dtype
+        float32 or float64: of parameters, inputs and results.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_hr_l0, weight_ih_l0_reverse, ...
+        The parameters, as views into `flat_parameters`: (4*H, I) in layer 0 and (4*H, D*P) above
+        it, (4*H, P), (4*H,), (4*H,), (P, H); gates in the order i, f, g, o. Assigning an array
+        copies its values in.
+    generator : Generator or None
+        Where dropout masks are drawn from; None, as at first, is the default generator.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type, or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lstm = LSTM(10, 20, num_layers=2)
+    >>> output, (h_n, c_n) = lstm(np.zeros((5, 3, 10), np.float32))
+    >>> output.shape, h_n.shape, c_n.shape
+    ((5, 3, 20), (2, 3, 20), (2, 3, 20))
+    """
+
+    __slots__ = ("_batch_first", "_dropout", "_generator", "_layout")
+
+    _cell: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        probability = arguments.dropout(dropout)
+        arguments.warn_idle_dropout(dropout, probability, num_layers)
+        bias = arguments.boolean(bias, "bias")
+        batch_first = arguments.boolean(batch_first, "batch_first")
+        config = arguments.lstm_sizes(
+            input_size, hidden_size, num_layers, bias, bidirectional, proj_size
+        )
+        self._configure(config, arguments.float_dtype(dtype))
+        self.batch_first = batch_first
+        self.dropout = probability
+        self.generator = None
+        self.reset_parameters()
+
+    @classmethod
+    def from_state_dict(
+        cls, state_dict: Mapping[str, Any], prefix: str = "", batch_first: bool = False
+    ) -> Self:
+        """Make a network of the weights in `state_dict`, ready to serve: in evaluation mode.
+
+        Every size is read off names and shapes. A state dict does not say whether the network was
+        ``batch_first``, nor its dropout, which is 0 here. No random number is drawn.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array
+            Names as ``weight_ih_l0``, each after `prefix`; other keys are ignored. The network is
+            float64 where an array is, else float32.
+        prefix : str
+            For instance ``"encoder.lstm."``.
+        batch_first : bool
+            As in the constructor.
+
+        Raises
+        ------
+        ValueError
+            No LSTM under `prefix`; the message lists the prefixes that have one. Or its parameters
+            are incomplete, or contradict each other.
+        TypeError, RuntimeError
+            A value is not an array of floats.
+        """
+        network = cls.__new__(cls)
+        network.batch_first = arguments.boolean(batch_first, "batch_first")
+        network.dropout = 0.0
+        network.generator = None
+        network._read(state_dict, prefix)
+        return network
+
+    # --- calling ---
+
+    @overload
+    def __call__(
+        self, x: PackedSequence, hx: Hidden | None = None, *, lengths: None = None
+    ) -> tuple[PackedSequence, State]: ...
+    @overload
+    def __call__(
+        self, x: SupportsArray, hx: Hidden | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[FloatArray, State]: ...
+    def __call__(
+        self,
+        x: SupportsArray | PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> tuple[FloatArray | PackedSequence, State]:
+        """Run the network over sequences.
+
+        Parameters
+        ----------
+        x : ndarray or PackedSequence
+            (T, N, I), or (N, T, I) with `batch_first`; (T, I) for one sequence; of the network's
+            dtype. Anything with ``__array__``, the buffer protocol or ``__dlpack__`` on CPU.
+        hx : (h_0, c_0), optional
+            Initial states (L*D, N, P) and (L*D, N, H), without N for one sequence; zeros by
+            default. Never changed.
+        lengths : array_like of int, shape (N,), optional
+            The length of each row of a padded `x`, in any order, 0..T. Frames past it are not read
+            and are zero in the output; the states are those after each row's own last step.
+
+        Returns
+        -------
+        output : ndarray or PackedSequence
+            (T, N, D*P) like `x`: h of the last layer at every step, the forward direction's
+            features first.
+        (h_n, c_n) : tuple of ndarray
+            The states after the last step, shaped as `hx`: layer by layer, each forward, reverse.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            An argument of a wrong type, dtype or shape; classes and texts as torch's.
+        """
+        array, state, layout = self._checked(x, hx, lengths)
+        weights = self._packed
+        if weights is None:
+            weights = self._weights()
+        output, state = functional.forward(
+            weights, self._config, array, state, layout, *self._masking()
+        )
+        return (x._replace(data=output) if isinstance(x, PackedSequence) else output), state
+
+    @overload
+    def record(
+        self, x: PackedSequence, hx: Hidden | None = None, *, lengths: None = None
+    ) -> tuple[PackedSequence, State, Tape]: ...
+    @overload
+    def record(
+        self, x: SupportsArray, hx: Hidden | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[FloatArray, State, Tape]: ...
+    def record(
+        self,
+        x: SupportsArray | PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> tuple[FloatArray | PackedSequence, State, Tape]:
+        """Run the network and keep what :meth:`backward` needs.
+
+        Parameters are those of a call, and so are the bits of the results. The output is
+        read-only, and `x` must stay unchanged until the backward pass: the tape refers to both.
+
+        Returns
+        -------
+        output, (h_n, c_n), tape
+            As a call returns, and a :class:`Tape` for one backward pass. Any number of tapes may
+            be alive.
+        """
+        array, state, layout = self._checked(x, hx, lengths)
+        weights = self._packed
+        if weights is None:
+            weights = self._weights()
+        packed = x if isinstance(x, PackedSequence) else None
+        output, state, tape = functional.record(
+            weights, self._config, array, state, layout, *self._masking(), self._identity, packed
+        )
+        return (output if packed is None else packed._replace(data=output)), state, tape
+
+    def backward(
+        self,
+        tape: Tape,
+        grad_output: SupportsArray | PackedSequence | None = None,
+        grad_state: tuple[SupportsArray | None, SupportsArray | None] | None = None,
+        *,
+        into: FloatArray | None = None,
+    ) -> Gradients:
+        """Differentiate a recorded call.
+
+        Parameters
+        ----------
+        tape : Tape
+            From this network's :meth:`record`; used up by this call.
+        grad_output : ndarray or PackedSequence, optional
+            Gradient of the output, in its shape; for packed input a PackedSequence packed alike,
+            or its data. None is zero. Pad frames of it are not read.
+        grad_state : (grad_h_n, grad_c_n), optional
+            Gradients of the final states, each of which may be None.
+        into : ndarray, optional
+            A buffer like ``flat_parameters`` that the parameters' gradients are added to.
+
+        Returns
+        -------
+        Gradients
+            ``input``, ``h_0``, ``c_0``, and ``parameters``: a new 1-D array, or `into`.
+
+        Raises
+        ------
+        ValueError
+            Another network's tape, a wrong dtype, or an unsuitable `into`.
+        RuntimeError
+            A tape already used, or a gradient of a wrong shape.
+        TypeError
+            An argument of a wrong type.
+        """
+        gradients.recorded_by(tape, self._identity, Tape, "LSTM")
+        packed = tape._packed if isinstance(tape._packed, PackedSequence) else None
+        if packed is not None and isinstance(grad_output, PackedSequence):
+            gradients.same_packing(grad_output, packed)
+            grad_output = grad_output.data
+        dy = gradients.gradient(grad_output, tape._output_shape, self._dtype, "grad_output")
+        dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
+        flat = self._accumulator(into)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat)
+        return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
+
+    def _checked(
+        self, x: object, hx: object, lengths: ArrayLike | None
+    ) -> tuple[FloatArray, State | None, Layout]:
+        if isinstance(x, PackedSequence):
+            calls.no_lengths(lengths)
+            array, state, ragged = calls.packed(x, hx, self._config, self._dtype)
+            return array, state, Layout(False, None, *ragged)
+        array, state = calls.sequence(x, hx, self._config, self._dtype, self._batch_first)
+        if lengths is None:
+            return array, state, self._layout
+        rows = calls.lengths(lengths, array, self._batch_first)
+        return array, state, Layout(self._batch_first, rows)
+
+    def _masking(self) -> tuple[float, functional.Engine | None]:
+        if not self._training or not self._dropout:
+            return 0.0, None
+        generator = default_generator if self._generator is None else self._generator
+        return self._dropout, generator._engine
+
+    # --- attributes ---
+
+    @property
+    def num_layers(self) -> int:
+        """L: number of layers."""
+        return self._config.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there is a reverse direction."""
+        return self._config.bidirectional
+
+    @property
+    def proj_size(self) -> int:
+        """P, or 0 without a projection."""
+        return self._config.proj_size
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether input and output are (N, T, features)."""
+        return self._batch_first
+
+    @batch_first.setter
+    def batch_first(self, value: bool) -> None:
+        self._batch_first = arguments.boolean(value, "batch_first")
+        self._layout = Layout(self._batch_first)
+
+    @property
+    def dropout(self) -> float:
+        """Probability of an element of an inner layer's output being zeroed in training."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, value: float) -> None:
+        self._dropout = arguments.dropout(value)
+
+    @property
+    def generator(self) -> Generator | None:
+        """Where dropout masks are drawn from; None is the default generator."""
+        return self._generator
+
+    @generator.setter
+    def generator(self, value: Generator | None) -> None:
+        self._generator = arguments.instance(value, Generator, "generator")
+
+    @property
+    def all_weights(self) -> list[list[FloatArray]]:
+        """The parameters of each layer and direction, one list each."""
+        weights = list(self._views.values())
+        size = len(weights) // self._config.state_rows
+        return [weights[start : start + size] for start in range(0, len(weights), size)]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: the parameters always lie in one buffer. Here for code written for torch."""
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "batch_first": self._batch_first,
+            "dropout": self._dropout,
+            "generator": self._generator,
+        }
+
+    def __repr__(self) -> str:
+        shown = [f"{self.input_size}, {self.hidden_size}"]
+        if self.proj_size:
+            shown.append(f"proj_size={self.proj_size}")
+        if self.num_layers != 1:
+            shown.append(f"num_layers={self.num_layers}")
+        for name, default in (("bias", True), ("batch_first", False)):
+            if getattr(self, name) is not default:
+                shown.append(f"{name}={getattr(self, name)}")
+        if self.dropout:
+            shown.append(f"dropout={self.dropout}")
+        if self.bidirectional is not False:
+            shown.append(f"bidirectional={self.bidirectional}")
+        return f"{type(self).__name__}({', '.join(shown)})"

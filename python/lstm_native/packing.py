@@ -1,0 +1,400 @@
+"""Ragged batches: ``PackedSequence`` and the ways into it and out of it.
+
+Owns the layout of packed data (one row per frame, step after step, the longest sequence first) and
+the functions of ``torch.nn.utils.rnn`` on NumPy arrays. Must not know what a network is, nor touch
+the compiled core: all of it is index arithmetic, and no loop runs over time steps.
+
+Shapes: T steps, N sequences, F frames (the sum of all lengths), * any trailing dimensions.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from lstm_native._checks.arrays import as_ndarray
+
+Array: TypeAlias = NDArray[Any]
+Indices: TypeAlias = NDArray[np.int64]
+Order: TypeAlias = Indices | None
+
+
+class _Fields(NamedTuple):
+    data: Array
+    batch_sizes: Indices
+    sorted_indices: Order
+    unsorted_indices: Order
+
+
+class PackedSequence(_Fields):
+    """A batch of sequences of different lengths, without padding.
+
+    Frames stand step by step, in each step the longest sequence first. Usually made by the `pack`
+    functions; made by hand it is checked (torch checks nothing, and may later read past the data).
+    Arrays already of the right kind are kept, not copied.
+
+    Parameters
+    ----------
+    data : array_like, shape (F, *)
+        The frames, or a pair ``(data, batch_sizes)`` when ``batch_sizes`` is not given.
+    batch_sizes : array_like of int, shape (T,)
+        How many sequences are alive at each step: positive, never growing, F in sum.
+    sorted_indices : array_like of int, shape (N,), optional
+        Row r of every step belongs to the caller's sequence ``sorted_indices[r]``. None: to r.
+    unsorted_indices : array_like of int, shape (N,), optional
+        The inverse permutation. Either of the two is derived from the other.
+
+    Raises
+    ------
+    ValueError, RuntimeError, AssertionError
+        The four do not describe one batch; an index array is empty, not 1-D or not of integers;
+        ``data`` alone was given and is not a pair.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        data: ArrayLike | tuple[ArrayLike, ArrayLike],
+        batch_sizes: ArrayLike | None = None,
+        sorted_indices: ArrayLike | None = None,
+        unsorted_indices: ArrayLike | None = None,
+    ) -> Self:
+        if batch_sizes is None:
+            if not (isinstance(data, list | tuple) and len(data) == 2):
+                raise AssertionError("Expected data to be a list or tuple of length 2")
+            data, batch_sizes = data
+        order = None if sorted_indices is None else _indices(sorted_indices, "sorted_indices")
+        if unsorted_indices is None:
+            inverse = invert_permutation(order)
+        else:
+            inverse = _indices(unsorted_indices, "unsorted_indices")
+            order = invert_permutation(inverse) if order is None else order
+        frames, sizes = as_ndarray(data, "data"), _indices(batch_sizes, "batch_sizes")
+        _check(frames, sizes, order, inverse)
+        return super().__new__(cls, frames, sizes, order, inverse)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Give the same batch with `data` of another dtype; ``self`` when nothing changes."""
+        data = self.data.astype(dtype, copy=False)
+        return self if data is self.data else self._replace(data=data)
+
+
+def invert_permutation(permutation: ArrayLike | None) -> Order:
+    """Give the permutation (N,) of int64 that undoes another one; None for None.
+
+    Parameters
+    ----------
+    permutation : array_like of int, shape (N,), or None
+        Every index of 0..N-1 once.
+
+    Raises
+    ------
+    RuntimeError, IndexError, ValueError
+        An index is out of range, stands twice (torch returns garbage), or is no integer; not 1-D.
+    """
+    if permutation is None:
+        return None
+    if np.ndim(permutation) != 1:
+        raise IndexError(f"Expected permutation to be 1-D, but got {np.ndim(permutation)}-D")
+    return _inverse(_indices(permutation, "permutation"))
+
+
+def pack_padded_sequence(
+    input: ArrayLike, lengths: ArrayLike, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """Pack a padded batch of sequences: copy the frames that are not padding.
+
+    Parameters
+    ----------
+    input : array_like, shape (T, N, *), or (N, T, *) with ``batch_first``
+        The padded batch, of any dtype; ``batch_first`` says which of the two shapes it has.
+    lengths : array_like of int, shape (N,)
+        The length of every sequence, 1 to T; fractions are cut off, as torch does.
+    enforce_sorted : bool
+        True demands that the lengths never grow; False sorts the sequences, those of equal length
+        in the caller's order (torch's sort is not stable from N = 17 on).
+
+    Raises
+    ------
+    RuntimeError, IndexError
+        As torch: lengths unsorted, not positive, not 1-D, of the wrong count; input empty or 1-D.
+    ValueError
+        A length is larger than T, or the count of lengths is wrong and ``enforce_sorted`` False
+        (torch makes a broken result, or drops sequences).
+    """
+    array = _batch_major(input, "input", batch_first)
+    sizes = _lengths(lengths)
+    # ~ turns the order round as - does, and has no overflow.
+    order = None if enforce_sorted else _indices(np.argsort(~sizes, kind="stable"), "lengths")
+    sizes = sizes if order is None else sizes[order]
+    _check_lengths(array, sizes, enforce_sorted)
+    batch_sizes = _conjugate(sizes, int(sizes[0]))
+    frames = array[_frames(batch_sizes, order)]
+    return PackedSequence(np.ascontiguousarray(frames), batch_sizes, order)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
+) -> tuple[Array, Indices]:
+    """Pad a packed batch, in the caller's order: the inverse of `pack_padded_sequence`.
+
+    Parameters
+    ----------
+    sequence : PackedSequence
+    batch_first, padding_value
+        As in `pad_sequence`.
+    total_length : int, optional
+        T of the result; at least the longest length, which is the default.
+
+    Returns
+    -------
+    padded : ndarray, shape (T, N, *), or (N, T, *) with ``batch_first``
+    lengths : ndarray of int64, shape (N,)
+
+    Raises
+    ------
+    ValueError, RuntimeError, TypeError
+        ``total_length`` is too small; the four arrays do not describe one batch (any more);
+        ``padding_value`` does not fit the dtype of the data; an argument has the wrong type.
+    """
+    if not isinstance(sequence, PackedSequence):
+        raise TypeError(f"sequence should be a PackedSequence, got: {type(sequence).__name__}")
+    # The arrays may have changed since they were checked: check them again.
+    data, batch_sizes, order, inverse = PackedSequence(*sequence)
+    longest, N = batch_sizes.size, int(batch_sizes[0])
+    T = longest if total_length is None else operator.index(total_length)
+    if longest > T:
+        raise ValueError(
+            "Expected total_length to be at least the length of the longest sequence in input, "
+            f"but got total_length={T} and max sequence length being {longest}"
+        )
+    padded, rows = _filled(T, N, data, batch_first, padding_value)
+    rows[_frames(batch_sizes, order)] = data
+    lengths = _conjugate(batch_sizes, N)
+    return padded, lengths if inverse is None else lengths[inverse]
+
+
+def pad_sequence(
+    sequences: Iterable[ArrayLike],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Array:
+    """Stack sequences into one padded batch (T, N, *), where T is the longest length.
+
+    Parameters
+    ----------
+    sequences : iterable of array_like, each of shape (length, *)
+        Any lengths, 0 among them. The first gives the dtype and the trailing dimensions; a
+        trailing dimension of 1 in the others is broadcast.
+    batch_first : bool
+        Return (N, T, *) in place of (T, N, *).
+    padding_value : number
+        What stands beside the shorter sequences, cast to their dtype.
+    padding_side : {"right", "left"}
+
+    Raises
+    ------
+    RuntimeError, IndexError
+        ``sequences`` is no iterable or is empty, their dimensions do not match or there are none,
+        ``padding_side`` is unknown, or ``padding_value`` does not fit the dtype.
+    """
+    arrays = _sequences(sequences)
+    if padding_side not in ("left", "right"):
+        raise RuntimeError(
+            f"Expected padding_side to be one of left or right, but got {padding_side}."
+        )
+    for index, array in enumerate(arrays):
+        _check_trailing(arrays[0].shape, array.shape, index)
+    T = max(len(array) for array in arrays)
+    padded, rows = _filled(T, len(arrays), arrays[0], batch_first, padding_value)
+    for row, array in zip(rows, arrays, strict=True):
+        start = T - len(array) if padding_side == "left" else 0
+        row[start : start + len(array)] = array
+    return padded
+
+
+def unpad_sequence(
+    padded_sequences: ArrayLike, lengths: ArrayLike, batch_first: bool = False
+) -> list[Array]:
+    """Copy the sequences (length, *) out of a padded batch: the inverse of `pad_sequence`.
+
+    Parameters
+    ----------
+    padded_sequences : array_like, shape (T, N, *), or (N, T, *) with ``batch_first``
+        It is not changed (torch transposes the caller's tensor).
+    lengths : array_like of int, shape (N,)
+        The length of every sequence, 0 to T.
+
+    Raises
+    ------
+    ValueError, RuntimeError, IndexError
+        The count of lengths differs from N, or a length is outside 0..T; the lengths are not 1-D
+        or not integers; the batch is 1-D.
+    """
+    rows = _batch_major(padded_sequences, "padded_sequences", batch_first)
+    sizes = _indices(lengths, "lengths")
+    N, T = rows.shape[:2]
+    if sizes.size != N or ((sizes < 0) | (sizes > T)).any():
+        raise ValueError(f"Expected {N} lengths, each in 0..{T}, but got {sizes}")
+    return [row[:size].copy() for row, size in zip(rows, sizes, strict=True)]
+
+
+def pack_sequence(sequences: Iterable[ArrayLike], enforce_sorted: bool = True) -> PackedSequence:
+    """Pack sequences (length, *): `pad_sequence`, then `pack_padded_sequence`, which see."""
+    arrays = _sequences(sequences)
+    lengths = [len(array) for array in arrays]
+    return pack_padded_sequence(pad_sequence(arrays), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
+    """Split a packed batch into its sequences (length, *): the inverse of `pack_sequence`."""
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)
+
+
+def _frames(batch_sizes: Indices, order: Order) -> tuple[Indices, Indices]:
+    """Give the caller's sequence and the step of each frame, both (F,)."""
+    step = np.repeat(np.arange(batch_sizes.size), batch_sizes)
+    row = np.arange(step.size) - np.repeat(np.cumsum(batch_sizes) - batch_sizes, batch_sizes)
+    return row if order is None else order[row], step
+
+
+def _inverse(indices: Indices) -> Indices:
+    size = indices.size
+    outside = indices[(indices < 0) | (indices >= size)]
+    if outside.size:
+        raise RuntimeError(f"index {outside[0]} is out of bounds for dimension 0 with size {size}")
+    counts = np.bincount(indices, minlength=size)
+    if (counts > 1).any():
+        raise ValueError(f"index {counts.argmax()} appears more than once in permutation")
+    inverse = np.empty(size, np.int64)
+    inverse[indices] = np.arange(size)
+    return inverse
+
+
+def _conjugate(sizes: Indices, count: int) -> Indices:
+    """Turn sorted lengths into batch sizes, or back: how many `sizes` are above 0, 1, 2, ..."""
+    return np.searchsorted(~sizes, ~np.arange(count), side="left").astype(np.int64, copy=False)
+
+
+def _filled(
+    T: int, N: int, like: Array, batch_first: bool, padding_value: Any
+) -> tuple[Array, Array]:
+    """Give a batch of padding with the frames and the dtype of `like`, and its (N, T, *) view."""
+    shape = ((N, T) if batch_first else (T, N)) + like.shape[1:]
+    padded = np.full(shape, _padding(padding_value, like.dtype), like.dtype)
+    return padded, padded if batch_first else padded.swapaxes(0, 1)
+
+
+def _padding(value: float, dtype: np.dtype[Any]) -> Any:
+    if not isinstance(value, Real | np.bool_):
+        raise TypeError(f"padding_value should be a real number, got: {type(value).__name__}")
+    try:
+        with np.errstate(over="raise"):
+            return dtype.type(int(value) if dtype.kind in "iu" else value)
+    except (ArithmeticError, ValueError):
+        raise RuntimeError(f"value cannot be converted to type {dtype} without overflow") from None
+
+
+def _batch_major(batch: ArrayLike, name: str, batch_first: bool) -> Array:
+    array = as_ndarray(batch, name)
+    if array.ndim < 2:
+        raise IndexError(f"Expected {name} to have at least 2 dimensions, but got {array.ndim}")
+    return array if batch_first else array.swapaxes(0, 1)
+
+
+def _sequences(sequences: Iterable[ArrayLike]) -> list[Array]:
+    if not isinstance(sequences, Iterable):
+        expected = "pad_sequence: Expected iterable for input sequences"
+        raise RuntimeError(f"{expected}, but got arg of type: {type(sequences)}")
+    arrays = [as_ndarray(value, f"sequences[{i}]") for i, value in enumerate(sequences)]
+    if not arrays:
+        raise RuntimeError("received an empty list of sequences")
+    if not all(array.ndim for array in arrays):
+        raise IndexError("Expected sequences of shape (length, *), but got one without dimensions")
+    return arrays
+
+
+def _lengths(lengths: ArrayLike) -> Indices:
+    array = np.asarray(lengths)
+    if array.dtype.kind == "f" and not (np.abs(array) < 2.0**63).all():
+        raise RuntimeError("value cannot be converted to type int64 without overflow")
+    return _indices(array.astype(np.int64) if array.dtype.kind in "bf" else array, "lengths")
+
+
+def _indices(values: ArrayLike, name: str) -> Indices:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise RuntimeError(
+            f"'{name}' argument should be a 1D int64 ndarray, "
+            f"but got {array.ndim}D {array.dtype} ndarray"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def _check_lengths(array: Array, sizes: Indices, enforce_sorted: bool) -> None:
+    """Check a batch (N, T, *) and its lengths in torch's order."""
+    N, T = array.shape[:2]
+    if array.size == 0:
+        raise RuntimeError("Cannot pack empty ndarrays.")
+    if sizes.size != N:
+        raise (RuntimeError if enforce_sorted else ValueError)(
+            f"Expected `len(lengths)` to be equal to batch_size, but got {sizes.size} "
+            f"(batch_size={N})"
+        )
+    if sizes[-1] <= 0:
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' "
+            "that is <= 0"
+        )
+    if (sizes[1:] > sizes[:-1]).any():
+        raise RuntimeError(
+            "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You "
+            "can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to "
+            "sidestep this requirement if you do not need ONNX exportability."
+        )
+    if sizes[0] > T:
+        raise ValueError(f"Expected every length to be at most {T}, but got {sizes}")
+
+
+def _check(data: Array, batch_sizes: Indices, order: Order, inverse: Order) -> None:
+    """Check that the fields of a `PackedSequence` describe one batch."""
+    if batch_sizes.size == 0:
+        raise RuntimeError("batch_sizes can not be empty")
+    if batch_sizes[-1] <= 0 or (batch_sizes[1:] > batch_sizes[:-1]).any():
+        raise ValueError(f"batch_sizes should be positive and never grow, but got {batch_sizes}")
+    if data.ndim == 0 or sum(batch_sizes.tolist()) != len(data):
+        raise ValueError(
+            "Expected data to have sum(batch_sizes) rows, but got shape "
+            f"{data.shape} and batch_sizes {batch_sizes}"
+        )
+    if order is None or inverse is None:
+        return
+    if order.size != batch_sizes[0] or not np.array_equal(_inverse(order), inverse):
+        raise ValueError(
+            "Expected sorted_indices and unsorted_indices to be inverse permutations of "
+            f"{batch_sizes[0]} sequences, but got {order} and {inverse}"
+        )
+
+
+def _check_trailing(first: tuple[int, ...], shape: tuple[int, ...], index: int) -> None:
+    """Check that frames of `shape` broadcast to frames of the `first` sequence."""
+    detail = f"sequences[0] has shape {first}, sequences[{index}] has shape {shape}"
+    if len(shape) != len(first):
+        raise RuntimeError(f"Expected sequences with one number of dimensions: {detail}")
+    for dimension in reversed(range(1, len(first))):
+        if shape[dimension] not in (1, first[dimension]):
+            raise RuntimeError(
+                f"The size of ndarray a ({first[dimension]}) must match the size of ndarray b "
+                f"({shape[dimension]}) at non-singleton dimension {dimension}: {detail}"
+            )

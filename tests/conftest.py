@@ -1,0 +1,80 @@
+"""Fixtures and rules of the whole suite: seeds, threads, optional torch, marks.
+
+Must not hold builders (they stand in ``builders.py``) nor import torch before a test asks for it:
+without torch every test but the parity tests runs.
+"""
+
+import importlib.util
+import os
+import zlib
+from dataclasses import dataclass
+from types import ModuleType
+
+# The reference multiplies matrices of a few rows: a second BLAS thread would only get in the way.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np
+import pytest
+
+import lstm_native
+
+MARKS = ("forced_isa: starts one process per instruction set the machine has",)
+
+
+@dataclass
+class ParityCount:
+    """How many combinations were compared with torch, and how many of them differed."""
+
+    combinations: int = 0
+    failures: int = 0
+
+
+PARITY = pytest.StashKey[ParityCount]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    config.stash[PARITY] = ParityCount()
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Give every ``builders.Case`` its own short text as a test id."""
+    return str(val) if type(val).__name__ == "Case" else None
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    count = config.stash[PARITY]
+    if count.combinations:
+        terminalreporter.write_line(
+            f"parity with torch: {count.combinations} combinations, {count.failures} failures"
+        )
+
+
+@pytest.fixture(scope="session")
+def parity_count(pytestconfig: pytest.Config) -> ParityCount:
+    return pytestconfig.stash[PARITY]
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A generator seeded by the test's own name: the same data in every run and any order."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    """Every test starts with two threads (or the one there is), whatever the last one chose."""
+    lstm_native.set_num_threads(min(2, len(os.sched_getaffinity(0))))
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch on one thread; a torch that is installed but broken is an error, not a skip."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed: parity with it cannot be tried")
+    module = importlib.import_module("torch")
+    module.set_num_threads(1)
+    return module

@@ -1,0 +1,153 @@
+"""The rules of the house that a machine can check: who may include or import whom, and how long
+a file may grow. The map and its reasons are in CONTRIBUTING.md."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CPP = ROOT / "cpp"
+PACKAGE = ROOT / "python" / "lstm_native"
+LONGEST_FILE = 400
+
+# file or folder -> the headers of ours it may include, without their suffix.
+MAY_INCLUDE = {
+    "kernel_api": set(),
+    "kernels": {
+        "kernel_api", "simd", "activations", "cell", "tile", "pack", "walk", "forward",
+        "backward", "gradients",
+    },
+    "config": {"kernel_api"},
+    "parallel": set(),
+    "dispatch": {"kernel_api"},
+    "generator": {"kernel_api"},
+    "buffer": {"config"},
+    "schedule": {"config"},
+    "weights": {"buffer", "dispatch", "parallel"},
+    "dropout": {"buffer", "generator"},
+    "tape": {"dropout", "schedule", "weights"},
+    "plan": {"config", "parallel", "schedule", "dispatch"},
+    "stack_team": {"plan"},
+    "stack": {"tape"},
+    "stack_forward": {"stack", "stack_team", "dispatch"},
+    "stack_backward": {"stack", "stack_team", "dispatch"},
+    "bindings": {"arrays", "stack", "config", "dispatch", "parallel", "generator"},
+}  # fmt: skip
+
+# module -> the modules of the package it may import when it is loaded.
+LAYERS = [
+    {"_core"},
+    {"functional", "parameters", "_checks", "runtime", "packing"},
+    {"_module", "random"},
+    {"lstm", "cell", "stream", "checkpoints", "optim"},
+    {"__init__"},
+]
+
+
+def sources(folder: Path, *suffixes: str) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix in suffixes)
+
+
+def includes(path: Path) -> list[str]:
+    return re.findall(r'^#include [<"]([^>"]+)[>"]', path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sources(CPP, ".hpp", ".cpp"), ids=lambda p: p.name)
+def test_cpp_includes_only_what_its_layer_allows(path: Path) -> None:
+    folder = path.parent.name
+    allowed = MAY_INCLUDE[folder if folder in MAY_INCLUDE else path.stem] | {path.stem}
+    ours = {p.stem for p in sources(CPP, ".hpp")}
+    used = {Path(name).stem for name in includes(path) if name.endswith(".hpp")}
+    assert used <= ours
+    assert used <= allowed, f"{path.name} may not include {used - allowed}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "home"),
+    [
+        (r"#include <pybind11", r"bindings/"),
+        (r"#include <Eigen", r"kernels/simd\.hpp"),
+        (r"#include <omp\.h>|#pragma omp", r"parallel\.cpp"),
+        (r"__AVX", r"kernels/(kernels\.cpp|simd\.hpp)"),
+        (r"std::(vector|string|map|function|atomic|mutex|thread)\b", r"(?!kernels/|kernel_api)"),
+    ],
+)
+def test_each_dependency_has_one_home(pattern: str, home: str) -> None:
+    for path in sources(CPP, ".hpp", ".cpp"):
+        if re.search(pattern, path.read_text()):
+            name = path.relative_to(CPP).as_posix()
+            assert re.match(home, name), f"{name} should not hold {pattern}"
+
+
+def test_no_flag_that_would_change_the_bits() -> None:
+    build = (ROOT / "CMakeLists.txt").read_text() + (ROOT / "pyproject.toml").read_text()
+    assert not re.search(r"march=native|ffast-math|-flto|INTERPROCEDURAL", build)
+    assert "-ffp-contract=off" in build
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of the package that are imported when `path` is loaded."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == 0 and module.split(".")[0] != "lstm_native":
+                continue
+            tail = module.removeprefix("lstm_native").strip(".")
+            names = [tail.split(".")[0]] if tail else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("lstm_native.")
+            ]
+        found.update(names)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.name)
+def test_python_imports_only_from_layers_below(path: Path) -> None:
+    if path.stem == "__main__":
+        return
+    level = next(i for i, layer in enumerate(LAYERS) if path.stem in layer)
+    below = set().union(*LAYERS[:level]) | LAYERS[level]
+    for name in imported_modules(path):
+        assert name in below, f"{path.name} imports {name}"
+
+
+def test_only_functional_and_runtime_import_the_core() -> None:
+    importers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in sources(PACKAGE, ".py")
+        if re.search(r"import _core|from \._core|_core import", path.read_text())
+    }
+    assert importers == {"functional.py", "runtime.py"}
+
+
+def test_nothing_loads_a_pickle() -> None:
+    for path in sources(PACKAGE, ".py"):
+        assert not re.search(r"pickle\.loads?\(|allow_pickle=True", path.read_text()), path.name
+
+
+def test_no_torch_in_the_package() -> None:
+    for path in sources(PACKAGE, ".py"):
+        assert not re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE), path.name
+
+
+@pytest.mark.parametrize("folder", ["cpp", "python", "tests", "bench"])
+def test_no_file_grows_past_the_limit(folder: str) -> None:
+    for path in sources(ROOT / folder, ".py", ".pyi", ".hpp", ".cpp"):
+        lines = len(path.read_text().splitlines())
+        assert lines <= LONGEST_FILE, f"{path.name} has {lines} lines"
+
+
+def test_every_file_says_what_it_owns() -> None:
+    for path in sources(CPP, ".hpp"):
+        head = "\n".join(path.read_text().splitlines()[:12])
+        assert "Owns:" in head, path.name
+        assert "Must not know" in head or path.name == "parallel.hpp", path.name
+    for path in sources(PACKAGE, ".py"):
+        assert ast.get_docstring(ast.parse(path.read_text())), path.name

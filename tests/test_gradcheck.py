@@ -1,0 +1,137 @@
+"""Backward against central differences of forward, in float64, with nothing else in between.
+
+A network is differentiated along every coordinate of its input, its state and its parameters at
+once: the differences of output, h_n and c_n are taken once and then contracted with each subset of
+gradients, so that "output only" and its siblings cost nothing more.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from builders import Case, Problem, Results, network, own, pack, problem, run, unpack
+
+import lstm_native
+
+# Central differences over four points: the truncation error is STEP**4 / 30 times a fifth
+# derivative, the rounding error 1e-16 / STEP times the values summed; both are below 1e-12.
+STEP = 1e-3
+TOLERANCE = 1e-7
+SEED = 20240607
+
+SUBSETS = {
+    "output": (True, False, False),
+    "h_n": (False, True, False),
+    "c_n": (False, False, True),
+    "h_n and c_n": (False, True, True),
+    "all": (True, True, True),
+    "none": (False, False, False),
+}
+
+
+def coordinates(array: np.ndarray) -> Iterator[Callable[[float], None]]:
+    """Give, per element, a function that sets it to its value plus an offset."""
+    flat = array.reshape(-1)
+    assert np.shares_memory(flat, array)
+    for index, value in enumerate(flat.copy()):
+        yield lambda offset, index=index, value=value: flat.__setitem__(index, value + offset)
+
+
+def evaluate(lstm, data: Problem, with_state: bool, lengths, packed: bool) -> np.ndarray:
+    """Return output (time-major), h_n and c_n of one call as one flat array."""
+    if lstm.dropout:
+        lstm_native.manual_seed(SEED)
+    state = data.state if with_state else None
+    if packed:
+        output, (h_n, c_n) = lstm(pack(data.x, lengths), state)
+        output = unpack(output, len(data.x))
+    else:
+        output, (h_n, c_n) = lstm(own(lstm, data.x), state, lengths=lengths)
+        output = own(lstm, output)
+    return np.concatenate([output.ravel(), h_n.ravel(), c_n.ravel()])
+
+
+def check(case: Case, rng, *, with_state: bool = True, lengths=None, packed: bool = False) -> None:
+    lstm, data = network(case, rng), problem(case, rng)
+
+    def value() -> np.ndarray:
+        return evaluate(lstm, data, with_state, lengths, packed)
+
+    jacobian = {}
+    variables = {"d_input": data.x, "d_parameters": lstm.flat_parameters}
+    if with_state:
+        variables |= {"d_h_0": data.state[0], "d_c_0": data.state[1]}
+    for name, variable in variables.items():
+        columns = []
+        for move in coordinates(variable):
+            columns.append(slope(move, value))
+        jacobian[name] = np.array(columns)
+
+    for subset, (use_output, use_h, use_c) in SUBSETS.items():
+        d_output = data.d_output if use_output else None
+        d_h, d_c = data.d_state[0] if use_h else None, data.d_state[1] if use_c else None
+        if lstm.dropout:
+            lstm_native.manual_seed(SEED)
+        d_state = (d_h, d_c) if use_h or use_c else None
+        state = data.state if with_state else None
+        got = run(lstm, data.x, state, d_output, d_state, lengths=lengths, packed=packed)
+        compare(case, subset, jacobian, got, data, (d_output, d_h, d_c))
+
+
+def slope(move: Callable[[float], None], value: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the derivative of ``value`` along one coordinate, and put the coordinate back."""
+
+    def at(steps: int) -> np.ndarray:
+        move(steps * STEP)
+        return value()
+
+    derivative = (8 * (at(+1) - at(-1)) - (at(+2) - at(-2))) / (12 * STEP)
+    move(0.0)
+    return derivative
+
+
+def compare(case: Case, subset: str, jacobian, got: Results, data: Problem, given) -> None:
+    shapes = (data.d_output, *data.d_state)
+    weight = [np.zeros_like(s) if g is None else g for g, s in zip(given, shapes, strict=True)]
+    weights = np.concatenate([w.ravel() for w in weight])
+    for name, columns in jacobian.items():
+        truth = columns @ weights
+        gradient = getattr(got, name).ravel()
+        assert gradient.shape == truth.shape, (str(case), name)
+        error, size = np.abs(gradient - truth).max(), np.abs(truth).max()
+        assert error <= TOLERANCE * size, f"{case}, {subset}, {name}: {error:.2e} of {size:.2e}"
+
+
+@pytest.mark.parametrize("kind", ["dense", "lengths", "packed"])
+@pytest.mark.parametrize(("layers", "dropout"), [(1, 0.0), (2, 0.0), (2, 0.4), (3, 0.0), (3, 0.4)])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_every_combination(layers, directions, dropout, kind, rng) -> None:
+    hidden, steps, batch = (3, 4, 3) if layers < 3 else (2, 3, 2)
+    kinds = itertools.product((0, hidden - 1), (True, False), (False, True), (True, False))
+    for proj, bias, batch_first, with_state in kinds:
+        lengths = None if kind == "dense" else np.array([2, steps, 1][:batch])
+        case = Case(
+            steps, batch, 2, hidden, layers, directions, proj, bias, batch_first, dropout, "float64"
+        )
+        check(case, rng, with_state=with_state, lengths=lengths, packed=kind == "packed")
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_sequences_of_length_zero(directions, rng) -> None:
+    case = Case(3, 4, 2, 3, 2, directions, 2, dtype="float64")
+    check(case, rng, lengths=np.array([0, 3, 0, 2]))
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_sizes_beyond_one_tile(directions, rng) -> None:
+    """More rows and units than one register tile of the widest instruction set holds."""
+    check(Case(2, 7, 3, 17, 1, directions, dtype="float64"), rng)
+    check(
+        Case(2, 7, 3, 9, 1, directions, 8, dtype="float64"), rng, lengths=np.array([2, 1] * 3 + [2])
+    )
+
+
+def test_every_element_dropped(rng) -> None:
+    """With dropout 1 upper layers see zeros; lower layers still feel h_n and c_n."""
+    check(Case(3, 2, 2, 3, 2, 2, dropout=1.0, dtype="float64"), rng)

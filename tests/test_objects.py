@@ -1,0 +1,100 @@
+"""Gates on the compiled kernels: one extension module may hold code of several ISAs only as long
+as no function compiled for one of them can be called for another, and nothing runs at load time.
+
+The objects are built from the tree with the build's own flags; the installed module is looked at
+as it is.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstm_native import _core
+
+ROOT = Path(__file__).parents[1]
+ISAS = ["baseline", "avx2", "avx512"]
+X86 = os.uname().machine == "x86_64"
+
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("cmake", "nm", "readelf", "objdump", "c++"))),
+        reason="needs cmake, a compiler and binutils",
+    ),
+    pytest.mark.skipif(not X86, reason="the gates name x86-64 registers and ISAs"),
+]
+
+
+def run(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def object_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The object file of an ISA, compiled with warnings as errors."""
+    build = tmp_path_factory.mktemp("kernels")
+    pybind11 = pytest.importorskip("pybind11", reason="needs the build requirements")
+    pytest.importorskip("eigency", reason="needs the build requirements")
+    run("cmake", "-S", ROOT, "-B", build, f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        f"-DPython_EXECUTABLE={sys.executable}", "-DLSTM_NATIVE_WERROR=ON")  # fmt: skip
+    run("cmake", "--build", build, "--parallel", "2", "--target", *[f"kernels_{i}" for i in ISAS])
+    found = {isa: next((build / "CMakeFiles" / f"kernels_{isa}.dir").rglob("*.o")) for isa in ISAS}
+    return found.__getitem__
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_no_weak_symbol_outside_the_renamed_namespaces(
+    object_of: Callable[[str], Path], isa: str
+) -> None:
+    symbols = run("nm", "-C", object_of(isa)).splitlines()
+    assert any(f"lstm_native::{isa}::table" in line for line in symbols)
+    weak = [
+        line.split(maxsplit=2)[-1] for line in symbols if re.match(r"[0-9a-f ]{16} [WVuvw] ", line)
+    ]
+    ours = rf"(.*\b)?(Eigen_{isa}|lstm_native::{isa})::"
+    assert [name for name in weak if not re.match(ours, name)] == []
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_nothing_runs_at_load_time(object_of: Callable[[str], Path], isa: str) -> None:
+    assert "init_array" not in run("readelf", "-SW", object_of(isa))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_an_object_needs_nothing_but_memory_functions(
+    object_of: Callable[[str], Path], isa: str
+) -> None:
+    undefined = {line.split()[-1] for line in run("nm", "-u", object_of(isa)).splitlines()}
+    assert undefined <= {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_"}
+
+
+def test_baseline_objects_use_no_wide_registers(object_of: Callable[[str], Path]) -> None:
+    assert not re.search(r"%[yz]mm", run("objdump", "-d", object_of("baseline")))
+
+
+def test_each_isa_uses_its_own_registers(object_of: Callable[[str], Path]) -> None:
+    avx2, avx512 = (run("objdump", "-d", object_of(isa)) for isa in ISAS[1:])
+    assert "%ymm" in avx2
+    assert "vfmadd" in avx2
+    assert "%zmm" not in avx2
+    assert "%zmm" in avx512
+
+
+def test_the_module_exports_its_entry_alone() -> None:
+    symbols = run("nm", "-D", "--defined-only", _core.__file__).split("\n")
+    assert [line.split()[-1] for line in symbols if line] == ["PyInit__core"]
+
+
+def test_the_module_is_hardened() -> None:
+    dynamic = run("readelf", "-dW", _core.__file__)
+    headers = run("readelf", "-lW", _core.__file__)
+    assert "BIND_NOW" in dynamic or ("FLAGS_1" in dynamic and "NOW" in dynamic)
+    assert "GNU_RELRO" in headers
+    stack = next(line for line in headers.splitlines() if "GNU_STACK" in line)
+    assert " RW " in stack
+    assert "RWE" not in stack

@@ -1,0 +1,113 @@
+"""Threads, instruction sets, configuration, and what ``import lstm_native`` brings."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_native
+
+
+def in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, np.int64(2)])
+def test_threads(count: int) -> None:
+    lstm_native.set_num_threads(count)
+    assert lstm_native.get_num_threads() == count
+
+
+def test_all_threads() -> None:
+    lstm_native.set_num_threads(-1)
+    assert 1 <= lstm_native.get_num_threads() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "text"),
+    [
+        (0, ValueError, r"num_threads should be -1 \(all\) or in 1..4096, got 0"),
+        (-2, ValueError, "got -2"),
+        (4097, ValueError, "got 4097"),
+        (2**70, ValueError, "got 1180591620717411303424"),
+        (1.0, TypeError, "num_threads should be of type int, got: float"),
+        ("2", TypeError, "num_threads should be of type int, got: str"),
+        (None, TypeError, "num_threads should be of type int, got: NoneType"),
+    ],
+)
+def test_thread_counts_refused(count: Any, kind: type, text: str) -> None:
+    before = lstm_native.get_num_threads()
+    with pytest.raises(kind, match=text):
+        lstm_native.set_num_threads(count)
+    assert lstm_native.get_num_threads() == before
+
+
+def test_config() -> None:
+    config = lstm_native.show_config("dicts")
+    assert config["lstm_native"] == lstm_native.__version__
+    assert config["isa"] == lstm_native.isa()
+    assert config["isa"] in config["isas available"]
+    assert config["isas available"][0] == "baseline"
+    assert config["threads"] == lstm_native.get_num_threads()
+    assert config["numpy"] == np.__version__
+    for name in ("compiler", "eigen", "openmp", "pybind11"):
+        assert config[name]
+
+
+def test_config_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lstm_native.show_config() is None
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    config = lstm_native.show_config(mode="dicts")
+    assert list(rows) == list(config) or len(rows) == len(config)
+    assert rows["isa"].strip() == lstm_native.isa()
+    with pytest.raises(ValueError, match="mode should be 'stdout' or 'dicts', got 'json'"):
+        lstm_native.show_config("json")
+
+
+def test_version() -> None:
+    assert lstm_native.__version__ == importlib.metadata.version("lstm-native")
+
+
+def test_everything_named_is_there() -> None:
+    assert lstm_native.__all__ == sorted(set(lstm_native.__all__), key=lstm_native.__all__.index)
+    for name in lstm_native.__all__:
+        assert getattr(lstm_native, name) is not None
+        if callable(getattr(lstm_native, name)):
+            assert getattr(lstm_native, name).__doc__, name
+
+
+def test_bad_isa_is_a_clear_error() -> None:
+    result = in_a_new_process("import lstm_native", LSTM_NATIVE_ISA="sse9")
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert "sse9" in last
+    assert "baseline" in last
+
+
+def test_import_is_light() -> None:
+    """No framework, and nothing that only some functions need."""
+    code = (
+        "import sys, numpy; before = set(sys.modules); import lstm_native; "
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    )
+    result = in_a_new_process(code)
+    assert result.returncode == 0, result.stderr
+    brought = set(result.stdout.split())
+    assert "lstm_native" in brought
+    assert not brought & {"torch", "safetensors", "onnx", "h5py", "tqdm", "matplotlib", "zipfile"}
+
+
+def test_environment_sets_the_threads() -> None:
+    code = "import lstm_native; print(lstm_native.get_num_threads())"
+    assert in_a_new_process(code, LSTM_NATIVE_NUM_THREADS="1").stdout.split() == ["1"]

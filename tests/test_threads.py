@@ -1,0 +1,292 @@
+"""Python threads, forked children, and tapes that live side by side."""
+
+import hashlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import Case, Results, bits, differing, network, problem, ragged_lengths, run
+
+import lstm_native
+
+SHARED = Case(T=20, N=8, I=24, H=48, L=2, D=2)
+SEPARATE = Case(T=10, N=12, I=20, H=40, L=2, proj=16)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shared_model_in_eval_mode(dtype, rng) -> None:
+    case = Case(**{**vars(SHARED), "dtype": dtype})
+    lstm = network(case, rng).eval()
+    inputs = []
+    for n in range(32):
+        own = Case(**{**vars(case), "N": 1 + n % 9, "T": 5 + n})
+        lengths = ragged_lengths(own, rng) if n % 3 == 0 else None
+        inputs.append((problem(own, rng), lengths))
+
+    def forward(index: int) -> list[bytes]:
+        data, lengths = inputs[index]
+        output, state = lstm(data.x, data.state, lengths=lengths)
+        return [bits(array) for array in (output, *state)]
+
+    expected = [forward(index) for index in range(len(inputs))]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(forward, range(len(inputs)))) == expected
+
+
+def train(seed: int) -> list[bytes]:
+    """Train a network of its own for some steps; return its parameters after each."""
+    rng = np.random.default_rng(seed)
+    lstm = network(SEPARATE, rng)
+    history = []
+    for _ in range(8):
+        data = problem(SEPARATE, rng)
+        gradients = run(lstm, *data).d_parameters
+        lstm.flat_parameters[...] -= 0.01 * gradients
+        history.append(bits(lstm.flat_parameters))
+    return history
+
+
+def test_separate_models_train_side_by_side() -> None:
+    expected = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(train, range(8))) == expected
+
+
+def test_thread_count_changed_meanwhile() -> None:
+    expected = [train(seed) for seed in range(6)]
+    done = threading.Event()
+
+    def change() -> None:
+        count = 0
+        while not done.is_set():
+            lstm_native.set_num_threads(1 + count % 4)
+            count += 1
+            time.sleep(0.001)
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(train, range(6))) == expected
+    finally:
+        done.set()
+        changer.join()
+
+
+def test_modes_and_calls_side_by_side(rng) -> None:
+    """One thread flips a model between its modes while others call it."""
+    lstm = network(SHARED, rng)
+    data = problem(SHARED, rng)
+    expected = bits(lstm(data.x, data.state)[0])
+    done = threading.Event()
+
+    def flip() -> None:
+        while not done.is_set():
+            lstm.eval()
+            lstm.train()
+
+    flipper = threading.Thread(target=flip)
+    flipper.start()
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            outputs = pool.map(lambda _: bits(lstm(data.x, data.state)[0]), range(60))
+            assert all(output == expected for output in outputs)
+    finally:
+        done.set()
+        flipper.join()
+
+
+def in_child(work: Callable[[], bytes], seconds: float) -> bytes:
+    """Fork, run ``work`` in the child and return its 32 bytes; kill it when it takes longer."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, work())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    try:
+        ready, _, _ = select.select([reader], [], [], seconds)
+        return os.read(reader, 32) if ready else b"no answer in time"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_forked_child_computes_the_same(threads, rng) -> None:
+    case = Case(T=30, N=32, I=64, H=128)
+    lstm, data = network(case, rng), problem(case, rng)
+    lstm_native.set_num_threads(threads)
+
+    def work() -> bytes:
+        results = run(lstm, *data)
+        evaluated, _ = lstm(data.x, data.state)
+        return hashlib.sha256(b"".join(map(bits, (*results, evaluated)))).digest()
+
+    expected = work()
+    for _ in range(10):
+        assert in_child(work, 5) == expected
+        assert work() == expected
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forked_grandchild_and_new_thread_count(rng) -> None:
+    case = Case(T=20, N=32, I=64, H=96, D=2)
+    lstm, data = network(case, rng), problem(case, rng)
+
+    def work() -> bytes:
+        return hashlib.sha256(b"".join(map(bits, run(lstm, *data)))).digest()
+
+    def after_setting_threads() -> bytes:
+        lstm_native.set_num_threads(2)
+        return in_child(work, 5)
+
+    expected = work()
+    assert in_child(after_setting_threads, 8) == expected
+
+
+def digest() -> str:
+    """Hash the results of a run that two threads would share."""
+    rng = np.random.default_rng(3)
+    case = Case(T=20, N=32, I=64, H=96, D=2)
+    results = run(network(case, rng), *problem(case, rng))
+    return hashlib.sha256(b"".join(map(bits, results))).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OMP_THREAD_LIMIT", "1"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OMP_NUM_THREADS", "3"),
+        ("OMP_DYNAMIC", "true"),
+        ("LSTM_NATIVE_NUM_THREADS", "1"),
+    ],
+)
+@pytest.mark.parametrize("ask", ["", "lstm_native.set_num_threads(4); "])
+def test_threads_that_the_system_grants(name, value, ask) -> None:
+    """The bits are the same when OpenMP gives fewer threads than were asked for."""
+    environment = os.environ | {name: value, "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = f"import lstm_native, test_threads; {ask}print(test_threads.digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, digest()), done.stderr
+
+
+# --- tapes ---
+
+
+def record(lstm, data):
+    output, state, tape = lstm.record(data.x, data.state)
+    return Results(output, *state, *[np.zeros(0)] * 4), tape
+
+
+def gradients(lstm, tape, data) -> list[bytes]:
+    return [bits(array) for array in lstm.backward(tape, data.d_output, data.d_state)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_several_tapes_in_any_order(order, rng) -> None:
+    lstm = network(SHARED, rng)
+    problems = [problem(SHARED, rng) for _ in range(3)]
+    expected = [gradients(lstm, record(lstm, data)[1], data) for data in problems]
+    tapes = [record(lstm, data)[1] for data in problems]
+    got = {index: gradients(lstm, tapes[index], problems[index]) for index in order}
+    assert [got[index] for index in range(3)] == expected
+
+
+def test_tapes_of_one_model_in_several_threads(rng) -> None:
+    lstm = network(SHARED, rng)
+    problems = [problem(SHARED, rng) for _ in range(8)]
+    expected = [gradients(lstm, record(lstm, data)[1], data) for data in problems]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            tapes = list(pool.map(lambda data: record(lstm, data)[1], problems))
+            got = pool.map(lambda pair: gradients(lstm, *pair), zip(tapes, problems, strict=True))
+            assert list(got) == expected
+
+
+def test_tape_outlives_what_made_it(rng) -> None:
+    """A tape keeps the weights, outputs and state it needs, whatever becomes of the caller's."""
+    lstm, data = network(SHARED, rng), problem(SHARED, rng)
+    expected = run(lstm, *data)
+    state = tuple(array.copy() for array in data.state)
+    output, (h_n, c_n), tape = lstm.record(data.x, state)
+    lstm.flat_parameters[...] = np.nan
+    for array in (*state, h_n, c_n):
+        array[...] = np.nan
+    del output, h_n, c_n
+    got = lstm.backward(tape, data.d_output, data.d_state)
+    found = differing(Results(*expected[:3], *got), expected)
+    assert not found, found
+
+
+def test_output_of_record_is_read_only(rng) -> None:
+    lstm, data = network(SHARED, rng), problem(SHARED, rng)
+    output, _, _ = lstm.record(data.x)
+    with pytest.raises(ValueError, match="read-only"):
+        output[...] = 0
+
+
+def test_tape_is_consumed_once(rng) -> None:
+    lstm, data = network(SHARED, rng), problem(SHARED, rng)
+    _, tape = record(lstm, data)
+    first = lstm.backward(tape, data.d_output, data.d_state)
+    into = np.ones_like(first.parameters)
+    with pytest.raises(RuntimeError):
+        lstm.backward(tape, data.d_output, data.d_state, into=into)
+    assert (into == 1).all()
+
+
+def test_one_tape_fought_over_by_threads(rng) -> None:
+    """Of several threads that differentiate one tape exactly one gets its gradients."""
+    lstm, data = network(SHARED, rng), problem(SHARED, rng)
+    expected = gradients(lstm, record(lstm, data)[1], data)
+    for _ in range(10):
+        _, tape = record(lstm, data)
+
+        def attempt(_, tape=tape):
+            try:
+                return gradients(lstm, tape, data)
+            except RuntimeError:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:
+            got = [result for result in pool.map(attempt, range(4)) if result is not None]
+        assert got == [expected]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_into_accumulates(dtype, rng) -> None:
+    case = Case(**{**vars(SHARED), "dtype": dtype})
+    lstm = network(case, rng)
+    first, second = problem(case, rng), problem(case, rng)
+    separate = [run(lstm, *data).d_parameters for data in (first, second)]
+    into = np.zeros_like(lstm.flat_parameters)
+    for count, data in enumerate((first, second), 1):
+        _, tape = record(lstm, data)
+        returned = lstm.backward(tape, data.d_output, data.d_state, into=into).parameters
+        assert returned is into
+        total = np.sum(separate[:count], axis=0)
+        tolerance = 1e-6 if dtype == "float32" else 1e-14
+        np.testing.assert_allclose(into, total, rtol=0, atol=tolerance * np.abs(total).max())
