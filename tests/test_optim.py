@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import gc
 import itertools
 import math
 import pickle
 import re
-import sys
 import tracemalloc
 from collections import namedtuple
 from pathlib import Path
@@ -125,11 +123,8 @@ ALL = [
 class TestStep:
     def test_changes_the_very_array_and_no_gradient(self, kind: Kind, options: Options) -> None:
         p, g = np.ones(5), np.arange(5.0)
-        references = sys.getrefcount(p)
         optimizer = kind(p, **options)
         optimizer.step(g)
-        # A network in evaluation mode asks whether anyone else refers to its parameters.
-        assert sys.getrefcount(p) == references
         assert optimizer.parameters[0] is p
         assert not (p[1:] == 1).any()
         assert_array_equal(g, np.arange(5.0))
@@ -234,15 +229,6 @@ class TestState:
         optimizer.lr = -1
         with pytest.raises(ValueError, match=r"^Invalid learning rate: -1$"):
             optimizer.step(np.ones(3))
-
-    def test_a_parameter_that_is_gone(self) -> None:
-        kept, lost = np.ones(3), np.ones(3)
-        optimizer = SGD([kept, lost])
-        lost = lost * 0.5
-        gc.collect()
-        with pytest.raises(ReferenceError, match=r"^parameters\[1\] is gone"):
-            optimizer.step([np.ones(3), np.ones(3)])
-        assert_array_equal(kept, np.ones(3))
 
     @pytest.mark.parametrize("make", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_is_not_copied_apart_from_its_parameters(self, make: Any) -> None:

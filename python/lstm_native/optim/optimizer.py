@@ -5,7 +5,6 @@ any update rule: each stands once, in the ``_update`` of its class.
 """
 
 import math
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Real
@@ -32,10 +31,8 @@ class Optimizer(ABC):
     Hyperparameters are attributes under the names of the constructor. They may be set between two
     steps, as a learning rate schedule does, and are checked at each step.
 
-    The optimizer holds the parameters weakly. So it does not keep a network in evaluation mode
-    from noticing that nobody else can write to its parameters, and a step on arrays that are gone,
-    whose result nobody could see, is an error. For the same reason it is not to be pickled by
-    itself: pickle or `save` its ``state_dict()``, load that into one made for the reloaded network.
+    A pickled optimizer would hold arrays of its own, not the network's. So it is not to be pickled:
+    pickle or `save` its ``state_dict()``, and load that into one made for the reloaded network.
     """
 
     _names: ClassVar[tuple[str, ...]]
@@ -48,7 +45,7 @@ class Optimizer(ABC):
         self._single = isinstance(parameters, np.ndarray)
         arrays = listed(parameters, "parameters")
         check_parameters(arrays)
-        self._references = [weakref.ref(array) for array in arrays]
+        self._parameters = arrays
         self._steps = [0] * len(arrays)
         self._state: list[dict[str, Array]] = [{} for _ in arrays]
         self._scratch = {array.dtype: np.empty((2, BLOCK), array.dtype) for array in arrays}
@@ -56,21 +53,8 @@ class Optimizer(ABC):
 
     @property
     def parameters(self) -> list[Array]:
-        """The very arrays that were given.
-
-        Raises
-        ------
-        ReferenceError
-            One of them is gone: no one else holds it.
-        """
-        arrays = [reference() for reference in self._references]
-        for index, array in enumerate(arrays):
-            if array is None:
-                raise ReferenceError(
-                    f"parameters[{index}] is gone: nothing but this optimizer referred to it. "
-                    "Change arrays in place (w[...] = ...), and keep the network"
-                )
-        return [array for array in arrays if array is not None]
+        """The very arrays that were given."""
+        return list(self._parameters)
 
     def step(self, gradients: Gradients) -> None:
         """Make one update, in place.
@@ -86,10 +70,8 @@ class Optimizer(ABC):
         ValueError, RuntimeError, TypeError
             The gradients do not match the parameters in number, dtype or shape, a parameter is
             read-only, or a hyperparameter was set out of its range. Nothing has changed then.
-        ReferenceError
-            A parameter is gone.
         """
-        arrays = self.parameters
+        arrays = self._parameters
         given = self._matched(gradients, arrays)
         self._check_hyperparameters()
         self._allocate(arrays)
@@ -198,7 +180,7 @@ class Optimizer(ABC):
         if wrong:
             raise ValueError(f"state: missing or unexpected: {', '.join(sorted(map(str, wrong)))}")
         self._steps, self._state = [], []
-        for index, array in enumerate(self.parameters):
+        for index, array in enumerate(self._parameters):
             steps = np.asarray(state[f"{index}.step"])
             if steps.shape or steps.dtype.kind not in "iu" or steps < 0:
                 raise ValueError(f"state: '{index}.step' should be a count, got {steps}")
