@@ -10,6 +10,8 @@ import pickle
 
 import numpy as np
 import pytest
+
+import lstm_native
 from builders import (
     Array,
     Case,
@@ -23,8 +25,6 @@ from builders import (
     ragged_lengths,
     run,
 )
-
-import lstm_native
 
 DTYPES = ("float32", "float64")
 SEED = 97

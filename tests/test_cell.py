@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_messages import Given, each, error_of, given, pair, tensors, zeros
 
 import lstm_native
 from lstm_native import LSTM, LSTMCell
+from test_messages import Given, each, error_of, given, pair, tensors, zeros
 
 
 def normal(rng: np.random.Generator, *shape: int, dtype: str = "float32") -> np.ndarray:

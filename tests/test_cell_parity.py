@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from builders import bits
 
 import lstm_native
+from builders import bits
 
 SIZES = [(3, 5), (1, 1), (17, 16), (65, 33), (8, 64)]
 BATCHES = [None, 1, 4, 17]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 
 import lstm_native
+import reference
 from lstm_native.random import default_generator
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from builders import Case, Problem, Results, network, own, pack, problem, run, unpack
 
 import lstm_native
+from builders import Case, Problem, Results, network, own, pack, problem, run, unpack
 
 # Central differences over four points: the truncation error is STEP**4 / 30 times a fifth
 # derivative, the rounding error 1e-16 / STEP times the values summed; both are below 1e-12.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import Case, Results, network, problem, ragged_lengths, run
 
 import lstm_native
+from builders import Case, Results, network, problem, ragged_lengths, run
 
 TESTS = Path(__file__).parent
 AVAILABLE = lstm_native.show_config("dicts")["isas available"]

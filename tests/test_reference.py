@@ -9,10 +9,10 @@ import itertools
 
 import numpy as np
 import pytest
-import reference
-from builders import Case, Results, named, network, problem, ragged_lengths, run
 
 import lstm_native
+import reference
+from builders import Case, Results, named, network, problem, ragged_lengths, run
 
 EDGES = (*range(1, 10), 15, 16, 17, 31, 32, 33, 63, 64, 65)
 DTYPES = ("float32", "float64")

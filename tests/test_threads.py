@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import Case, Results, bits, differing, network, problem, ragged_lengths, run
 
 import lstm_native
+from builders import Case, Results, bits, differing, network, problem, ragged_lengths, run
 
 SHARED = Case(T=20, N=8, I=24, H=48, L=2, D=2)
 SEPARATE = Case(T=10, N=12, I=20, H=40, L=2, proj=16)
