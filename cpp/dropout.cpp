@@ -3,12 +3,13 @@
 namespace lstm_native {
 
 Dropout::Dropout(double probability, Index boundaries, Index count, Generator* generator)
-    : probability_(boundaries > 0 ? probability : 0) {
+    : probability_(boundaries > 0 ? probability : 0), generator_(generator) {
   if (probability_ <= 0 || probability_ >= 1) return;
-  for (Index b = 0; b < boundaries; ++b) {
-    keep_.emplace_back(count);
-    generator->bernoulli(keep_.back().data(), count, 1 - probability_);
-  }
+  for (Index b = 0; b < boundaries; ++b) keep_.emplace_back(count);
+}
+
+void Dropout::draw() {
+  for (auto& keep : keep_) generator_->bernoulli(keep.data(), keep.size(), 1 - probability_);
 }
 
 Index Dropout::nbytes() const {

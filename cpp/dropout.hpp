@@ -16,8 +16,12 @@ class Dropout {
  public:
   // No dropout.
   Dropout() = default;
-  // Masks of `count` elements for each boundary. Probability 0 and 1 draw nothing.
+  // Room for masks of `count` elements for each boundary. `generator` outlives draw().
   Dropout(double probability, Index boundaries, Index count, Generator* generator);
+
+  // Draws the masks, once all memory of the call is had: a call that fails must leave the generator
+  // as it was. Probability 0 and 1 draw nothing.
+  void draw();
 
   bool active() const { return probability_ > 0; }
   Index nbytes() const;
@@ -29,6 +33,7 @@ class Dropout {
 
  private:
   double probability_ = 0;
+  Generator* generator_ = nullptr;
   std::vector<Buffer<std::uint8_t>> keep_;  // empty for probability 1
 };
 

@@ -99,9 +99,9 @@ bool Generator::set_state(const std::string& state) {
   if (state.size() != state_size) return false;
   StateBytes bytes;
   std::memcpy(&bytes, state.data(), sizeof bytes);
-  // After the last word of a block, `next` stands past it until the next draw renews the state.
-  if (!bytes.seeded || bytes.left < 1 || bytes.left > words || bytes.next > words ||
-      (bytes.left > 1 && bytes.next >= words))
+  // left - 1 words are drawn from `next` on before the state is renewed.
+  if (!bytes.seeded || bytes.left < 1 || bytes.left > words ||
+      bytes.next > static_cast<std::uint64_t>(words + 1 - bytes.left))
     return false;
   for (const std::uint64_t word : bytes.words)
     if (word >> 32) return false;

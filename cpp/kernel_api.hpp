@@ -34,7 +34,7 @@ struct Steps {
 };
 
 // The share of one thread in one layer: a range of rows, and share `share` of `shares` of the
-// outputs. With one share nobody else writes what this thread reads, and wait() is never called.
+// outputs. With one share nobody else writes what this thread reads, and wait_all is null.
 struct Part {
   Index row_begin, row_end;
   Index share, shares;
@@ -123,7 +123,7 @@ struct GradientPass {
   const T* cell_output;    // [frames, H]; projected only
   const T* weight_ih;      // panels of TransposedLayer::input
   T* panels;               // scratch of the team: x, h_prev and cell_output as panels
-  T* left;                 // scratch of this thread: [frames, 4 V]
+  T* left;                 // scratch of this thread: [frames, left_columns]
   T* d_weight_ih;          // [4H, I] added to
   T* d_weight_hh;          // [4H, P] added to
   T* d_bias_ih;            // [4H] added to, or null
@@ -133,8 +133,11 @@ struct GradientPass {
 
 template <class T>
 struct Kernels {
-  Index width;     // V, scalars in a packet
-  Index max_rows;  // R, rows of the largest tile
+  Index width;         // V, scalars in a packet
+  Index max_rows;      // R, rows of the largest tile
+  Index left_columns;  // see GradientPass::left
+  // Elements of a frame of the packed gates: 4 H, with H filled up to whole packets.
+  Index (*gate_columns)(Index hidden);
   // Elements of a matrix of `rows` x `columns` packed as panels.
   Index (*panel_size)(Index rows, Index columns);
   void (*pack)(const PlainLayer<T>&, const PackedLayer<T>&, Part);

@@ -1,6 +1,7 @@
 #include "plan.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "dispatch.hpp"
 
@@ -47,13 +48,13 @@ double units_time(const LayerWork& work, const Schedule& schedule, int members) 
 }  // namespace
 
 LayerPlan plan_layer(const LayerWork& work, const Schedule& schedule, Index directions, int team) {
-  LayerPlan best;
+  LayerPlan best{false, false, std::numeric_limits<double>::infinity()};
   const auto consider = [&](bool split_units, bool apart) {
     const int members = apart ? team / 2 : team;
     const double one =
         split_units ? units_time(work, schedule, members) : rows_time(work, schedule, members);
     const double time = apart ? one : one * static_cast<double>(directions);
-    if (best.time == 0 || time < best.time) best = {split_units, apart, time};
+    if (time < best.time) best = {split_units, apart, time};
   };
   consider(false, false);
   if (team > 1) consider(true, false);
@@ -105,8 +106,7 @@ Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, In
   if (rows == 0 || rows > ahead_tiles * k.max_rows || schedule.steps() < 2 ||
       config.layer_input(layer) == 0)
     return 0;
-  const Index frame_bytes =
-      (config.hidden_size + k.width - 1) / k.width * k.width * 4 * static_cast<Index>(sizeof(T));
+  const Index frame_bytes = k.gate_columns(config.hidden_size) * static_cast<Index>(sizeof(T));
   const Index frames = static_cast<Index>(ahead_bytes) / frame_bytes / k.max_rows * k.max_rows;
   return std::min(std::max({frames, rows, k.max_rows}), schedule.frames());
 }

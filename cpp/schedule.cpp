@@ -32,7 +32,7 @@ Schedule::Schedule(std::vector<Index> rows, std::vector<Index> order)
 
 Schedule Schedule::dense(Index steps, Index batch) {
   checked_product(steps, batch);
-  return {std::vector<Index>(steps, batch), identity(batch)};
+  return {std::vector<Index>(batch ? steps : 0, batch), identity(batch)};
 }
 
 Schedule Schedule::padded(const Index* lengths, Index batch) {

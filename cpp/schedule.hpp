@@ -13,7 +13,7 @@ namespace lstm_native {
 
 class Schedule {
  public:
-  // Every row has `steps` steps.
+  // Every row has `steps` steps. Without rows there are no steps either.
   static Schedule dense(Index steps, Index batch);
   // lengths[n] in [0, steps], in any order.
   static Schedule padded(const Index* lengths, Index batch);

@@ -10,7 +10,7 @@ namespace lstm_native {
 
 // y, h and c are written; h and c hold the initial state when the call begins.
 template <class T>
-void forward(const Weights<T>& weights, const Sequences<T>& sequences, const Dropout& dropout);
+void forward(const Weights<T>& weights, const Sequences<T>& sequences, Dropout& dropout);
 
 // The same, to the bit, with a tape of it. The tape was made from the same sequences.
 template <class T>

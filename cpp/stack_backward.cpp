@@ -47,7 +47,7 @@ class BackwardStack {
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
     for (int thread = 0; thread < threads_; ++thread) {
       pointers_.emplace_back(chunk_);
-      left_.emplace_back(chunk_ * 4 * k.width);
+      left_.emplace_back(chunk_ * k.left_columns);
     }
   }
 

@@ -9,7 +9,7 @@ namespace {
 template <class T>
 class ForwardStack {
  public:
-  ForwardStack(const Weights<T>& weights, const Sequences<T>& sequences, const Dropout& dropout,
+  ForwardStack(const Weights<T>& weights, const Sequences<T>& sequences, Dropout& dropout,
                Tape<T>* tape)
       : weights_(weights),
         config_(weights.config()),
@@ -33,22 +33,18 @@ class ForwardStack {
         if (frames == 0) break;
         ahead = std::max(ahead, frames);
       }
-    ahead_size_ = ahead * padded_gates();
+    ahead_size_ = ahead * kernels<T>().gate_columns(config_.hidden_size);
     ahead_ = Buffer<T>(checked_product(threads_, ahead_size_));
   }
 
   void run() {
+    dropout_.draw();
     run_team(threads_, [this](const Team& team) {
       for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
     });
   }
 
  private:
-  Index padded_gates() const {
-    const Index V = kernels<T>().width;
-    return 4 * ((config_.hidden_size + V - 1) / V * V);
-  }
-
   // [F, D * P] of an inner layer, before and after dropout.
   T* output(Index layer) { return tape_ ? tape_->output(layer) : inner_[layer % 2].data(); }
   T* dropped(Index layer) { return tape_ ? tape_->dropped(layer) : output(layer); }
@@ -95,7 +91,7 @@ class ForwardStack {
   const Config& config_;
   const Sequences<T>& sequences_;
   const Schedule& schedule_;
-  const Dropout& dropout_;
+  Dropout& dropout_;
   Tape<T>* tape_;
   const int threads_;
   const Offsets inner_offsets_;
@@ -108,7 +104,7 @@ class ForwardStack {
 }  // namespace
 
 template <class T>
-void forward(const Weights<T>& weights, const Sequences<T>& sequences, const Dropout& dropout) {
+void forward(const Weights<T>& weights, const Sequences<T>& sequences, Dropout& dropout) {
   ForwardStack<T>(weights, sequences, dropout, nullptr).run();
 }
 
@@ -117,8 +113,8 @@ void record(Tape<T>& tape) {
   ForwardStack<T>(tape.weights(), tape.sequences(), tape.dropout(), &tape).run();
 }
 
-template void forward(const Weights<float>&, const Sequences<float>&, const Dropout&);
-template void forward(const Weights<double>&, const Sequences<double>&, const Dropout&);
+template void forward(const Weights<float>&, const Sequences<float>&, Dropout&);
+template void forward(const Weights<double>&, const Sequences<double>&, Dropout&);
 template void record(Tape<float>&);
 template void record(Tape<double>&);
 

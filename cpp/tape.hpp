@@ -55,7 +55,7 @@ class Tape {
   const Weights<T>& weights() const { return *weights_; }
   const Config& config() const { return weights_->config(); }
   const Sequences<T>& sequences() const { return sequences_; }
-  const Dropout& dropout() const { return dropout_; }
+  Dropout& dropout() { return dropout_; }
 
   // [F, 4H] and [F, H] of one layer and direction.
   T* gates(Index layer, Index direction) { return gates_[at(layer, direction)].data(); }

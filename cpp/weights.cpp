@@ -7,7 +7,9 @@ namespace lstm_native {
 
 template <class T>
 LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, Index direction) {
-  for (Index l = 0; l < layer; ++l) flat += config.directions() * config.layer_parameters(l);
+  if (layer > 0)
+    flat += config.directions() *
+            (config.layer_parameters(0) + (layer - 1) * config.layer_parameters(layer));
   flat += direction * config.layer_parameters(layer);
   const Index gates = 4 * config.hidden_size;
   const auto take = [&](Index count) {
@@ -29,8 +31,7 @@ LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, 
 template <class T>
 Weights<T>::Weights(const Config& config, const T* flat) : config_(config) {
   const Kernels<T>& k = kernels<T>();
-  const Index panel = 4 * k.width;
-  const Index units = (config.hidden_size + k.width - 1) / k.width * panel;
+  const Index units = k.gate_columns(config.hidden_size);
   const auto gates_size = [&](Index layer) {
     return checked_product(units, checked_sum(config.layer_input(layer), config.output_size()));
   };

@@ -3,8 +3,8 @@
 // Owns: the step from a Python object to a checked view, and the errors on the way.
 // Must not know: networks.
 //
-// Every argument arrives as a py::handle, so that pybind11 never has to say "incompatible
-// function arguments": what is wrong is said here, by name.
+// Every argument arrives as a py::handle, so that what is wrong with it is said here, by name, and
+// pybind11's "incompatible function arguments" is left to calls with a wrong number of arguments.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -77,7 +77,7 @@ View<T> view(py::handle object, const char* name, std::size_t ndim) {
       throw py::value_error(argument + " should have strides of whole elements");
     v.strides[axis] = stride / size;
   }
-  if (!empty && v.shape.back() > 1 && v.strides.back() != 1)
+  if (ndim > 0 && !empty && v.shape.back() > 1 && v.strides.back() != 1)
     throw py::value_error(argument + " should be contiguous along its last axis");
   v.data = static_cast<T*>(const_cast<void*>(array.data()));
   return v;
@@ -105,10 +105,17 @@ inline Index integer(py::handle object, const char* name) {
   return value;
 }
 
+// Forgets the pending error, to say it better; anything but a wrong type or value is passed on.
+inline void clear_type_error() {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError))
+    throw py::error_already_set();
+  PyErr_Clear();
+}
+
 inline double number(py::handle object, const char* name) {
   const double value = PyFloat_AsDouble(object.ptr());
   if (value == -1.0 && PyErr_Occurred()) {
-    PyErr_Clear();
+    clear_type_error();
     throw py::type_error(std::string(name) + " should be of type float, got: " + type_name(object));
   }
   return value;
@@ -117,7 +124,7 @@ inline double number(py::handle object, const char* name) {
 inline bool boolean(py::handle object, const char* name) {
   const int value = PyObject_IsTrue(object.ptr());
   if (value < 0) {
-    PyErr_Clear();
+    clear_type_error();
     throw py::type_error(std::string(name) + " should be of type bool, got: " + type_name(object));
   }
   return value;
@@ -129,6 +136,10 @@ C& instance(py::handle object, const char* name, const char* class_name) {
   if (!py::isinstance<C>(object))
     throw py::type_error(std::string(name) + " should be a " + class_name +
                          ", got: " + type_name(object));
+  // C.__new__(C) makes an object without a value.
+  auto* instance = reinterpret_cast<py::detail::instance*>(object.ptr());
+  if (!instance->get_value_and_holder().holder_constructed())
+    throw py::type_error(std::string(name) + " is a " + class_name + " without a value");
   return object.cast<C&>();
 }
 

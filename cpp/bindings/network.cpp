@@ -2,6 +2,8 @@
 //
 // Owns: turning arrays into sequences, and back. All checks that keep memory safe are made here,
 // before the first pointer is taken; the wording a user sees is made in Python.
+#include <memory>
+#include <optional>
 #include <variant>
 
 #include "arrays.hpp"
@@ -19,7 +21,8 @@ struct PyWeights {
 
 struct PyTape {
   std::variant<std::unique_ptr<Tape<float>>, std::unique_ptr<Tape<double>>> value;
-  py::object x, y;  // what the tape reads and does not own
+  py::object x, y;                      // what the tape reads and does not own
+  std::vector<Index> x_shape, y_shape;  // when it was recorded
 };
 
 // Work below some ten microseconds is done faster than the GIL changes hands.
@@ -74,38 +77,46 @@ struct Arguments {
   py::handle x, y, h, c, lengths, batch_sizes, order;
 };
 
+// Index arrays are copied first and then checked: another thread may write to them meanwhile.
 Schedule padded_schedule(py::handle lengths, Index steps, Index batch) {
-  const auto values = exact_view<const Index>(lengths, "lengths", {batch});
-  for (Index n = 0; n < batch; ++n)
-    if (values.data[n] < 0 || values.data[n] > steps)
+  const auto given = exact_view<const Index>(lengths, "lengths", {batch});
+  const std::vector<Index> values(given.data, given.data + batch);
+  for (const Index length : values)
+    if (length < 0 || length > steps)
       throw py::value_error("lengths should be from 0 to " + std::to_string(steps) +
-                            ", got: " + std::to_string(values.data[n]));
-  return Schedule::padded(values.data, batch);
+                            ", got: " + std::to_string(length));
+  return Schedule::padded(values.data(), batch);
 }
 
 Schedule packed_schedule(py::handle batch_sizes, py::handle order, Index frames) {
-  const auto sizes = view<const Index>(batch_sizes, "batch_sizes", 1);
-  const Index steps = sizes.shape[0];
+  const auto given = exact_view<const Index>(
+      batch_sizes, "batch_sizes", view<const Index>(batch_sizes, "batch_sizes", 1).shape);
+  const std::vector<Index> sizes(given.data, given.data + given.shape[0]);
+  const Index steps = given.shape[0], batch = steps ? sizes[0] : 0;
   Index sum = 0;
   for (Index t = 0; t < steps; ++t) {
-    if (sizes.data[t] < 1 || (t > 0 && sizes.data[t] > sizes.data[t - 1]))
+    if (sizes[t] < 1 || (t > 0 && sizes[t] > sizes[t - 1]))
       throw py::value_error("batch_sizes should be positive and never grow");
-    sum = checked_sum(sum, sizes.data[t]);
+    sum = checked_sum(sum, sizes[t]);
   }
   if (sum != frames)
     throw py::value_error("batch_sizes should sum to the " + std::to_string(frames) +
                           " rows of x, got: " + std::to_string(sum));
-  if (order.is_none()) return Schedule::packed(sizes.data, steps, nullptr);
-  const Index batch = steps ? sizes.data[0] : 0;
-  const auto rows = exact_view<const Index>(order, "order", {batch});
+  if (order.is_none()) return Schedule::packed(sizes.data(), steps, nullptr);
+  const Index* order_data = exact_view<const Index>(order, "order", {batch}).data;
+  const std::vector<Index> rows(order_data, order_data + batch);
   std::vector<bool> seen(batch);
-  for (Index r = 0; r < batch; ++r) {
-    const Index row = rows.data[r];
+  for (const Index row : rows) {
     if (row < 0 || row >= batch || seen[row])
       throw py::value_error("order should be a permutation of the batch");
     seen[row] = true;
   }
-  return Schedule::packed(sizes.data, steps, rows.data);
+  return Schedule::packed(sizes.data(), steps, rows.data());
+}
+
+std::vector<Index> shape_of(py::handle array) {
+  const auto a = py::reinterpret_borrow<py::array>(array);
+  return {a.shape(), a.shape() + a.ndim()};
 }
 
 void expect(const char* name, const std::vector<Index>& expected, const std::vector<Index>& got) {
@@ -126,6 +137,7 @@ Sequences<T> sequences_of(const Arguments& from, const Config& config) {
   const bool packed = !from.batch_sizes.is_none();
   if (packed && !from.lengths.is_none())
     throw py::value_error("lengths and batch_sizes exclude each other");
+  if (!packed && !from.order.is_none()) throw py::value_error("order goes with batch_sizes");
   const auto x = view<const T>(from.x, "x", packed ? 2 : 3);
   const auto y = view<T>(from.y, "y", packed ? 2 : 3);
   std::vector<Index> shape = x.shape;
@@ -144,14 +156,24 @@ Sequences<T> sequences_of(const Arguments& from, const Config& config) {
   return {std::move(schedule), std::move(x_offsets), std::move(y_offsets), x.data, y.data, h, c};
 }
 
-Dropout dropout_of(const Config& config, Index frames, py::handle probability,
-                   py::handle generator) {
-  const double p = number(probability, "dropout");
-  if (!(p >= 0 && p <= 1)) throw py::value_error("dropout should be from 0 to 1");
-  if (p == 0 || config.num_layers == 1) return {};
-  return {p, config.num_layers - 1, checked_product(frames, config.frame_size()),
-          &instance<Generator>(generator, "generator", "Generator")};
-}
+// Where masks come from, read before any array: __float__ may run anything.
+struct Masking {
+  double probability;
+  Generator* generator;  // null without dropout
+
+  Masking(const Config& config, py::handle dropout, py::handle engine)
+      : probability(number(dropout, "dropout")), generator(nullptr) {
+    if (!(probability >= 0 && probability <= 1))
+      throw py::value_error("dropout should be from 0 to 1");
+    if (config.num_layers == 1) probability = 0;
+    if (probability > 0) generator = &instance<Generator>(engine, "generator", "Generator");
+  }
+
+  Dropout masks(const Config& config, Index frames) const {
+    return {probability, config.num_layers - 1, checked_product(frames, config.frame_size()),
+            generator};
+  }
+};
 
 void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                  py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
@@ -160,9 +182,10 @@ void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, p
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
+        const Masking masking(config, dropout, generator);
         const auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
         const Index frames = sequences.schedule.frames();
-        const Dropout masks = dropout_of(config, frames, dropout, generator);
+        Dropout masks = masking.masks(config, frames);
         const MaybeRelease release(flops(config, frames));
         forward<T>(*shared, sequences, masks);
       },
@@ -176,9 +199,10 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
+        const Masking masking(config, dropout, generator);
         auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
         const Index frames = sequences.schedule.frames();
-        Dropout masks = dropout_of(config, frames, dropout, generator);
+        Dropout masks = masking.masks(config, frames);
         std::unique_ptr<Tape<T>> tape;
         {
           const MaybeRelease release(flops(config, frames));
@@ -186,7 +210,7 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
           record(*tape);
         }
         return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
-                      py::reinterpret_borrow<py::object>(y)};
+                      py::reinterpret_borrow<py::object>(y), shape_of(x), shape_of(y)};
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -199,11 +223,7 @@ void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::han
         using T = std::decay_t<decltype(*recorded->gates(0, 0))>;
         const Config& config = recorded->config();
         const Schedule& schedule = recorded->sequences().schedule;
-        const auto shape_of = [](const py::object& array) {
-          const auto a = py::reinterpret_borrow<py::array>(array);
-          return std::vector<Index>(a.shape(), a.shape() + a.ndim());
-        };
-        const std::vector<Index> x_shape = shape_of(holder.x), y_shape = shape_of(holder.y);
+        const std::vector<Index>&x_shape = holder.x_shape, &y_shape = holder.y_shape;
         Gradients<T> gradients{};
         if (!grad_y.is_none()) {
           const auto dy = view<const T>(grad_y, "grad_y", y_shape.size());
@@ -260,7 +280,8 @@ void run_step(py::handle weights, py::handle x, py::handle y, py::handle h, py::
                                      state_h,
                                      state_c};
         const MaybeRelease release(flops(config, batch));
-        forward<T>(*shared, sequences, {});
+        Dropout none;
+        forward<T>(*shared, sequences, none);
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -276,17 +297,20 @@ Index parameter_count(py::handle input_size, py::handle hidden_size, py::handle 
 void register_network(py::module_& m) {
   using py::arg;
   py::class_<PyWeights>(m, "Weights", py::is_final())
-      .def_property_readonly("nbytes", [](const PyWeights& weights) {
-        return std::visit([](const auto& shared) { return shared->nbytes(); }, weights.value);
+      .def_property_readonly("nbytes", [](py::handle self) {
+        return std::visit([](const auto& shared) { return shared->nbytes(); },
+                          instance<PyWeights>(self, "self", "Weights").value);
       });
+  const auto with_tape = [](py::handle self, const auto& f) {
+    return std::visit(f, instance<PyTape>(self, "self", "Tape").value);
+  };
   py::class_<PyTape>(m, "Tape", py::is_final())
       .def_property_readonly("consumed",
-                             [](const PyTape& tape) {
-                               return std::visit([](const auto& t) { return t->consumed(); },
-                                                 tape.value);
+                             [with_tape](py::handle self) {
+                               return with_tape(self, [](const auto& t) { return t->consumed(); });
                              })
-      .def_property_readonly("nbytes", [](const PyTape& tape) {
-        return std::visit([](const auto& t) { return t->nbytes(); }, tape.value);
+      .def_property_readonly("nbytes", [with_tape](py::handle self) {
+        return with_tape(self, [](const auto& t) { return t->nbytes(); });
       });
   m.def("parameter_count", &parameter_count, arg("input_size"), arg("hidden_size"),
         arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"));

@@ -16,15 +16,19 @@ std::uint64_t seed_argument(py::handle seed) {
   return value;
 }
 
+Generator& generator_of(py::handle self) { return instance<Generator>(self, "self", "Generator"); }
+
 template <class T>
 void fill(Generator& generator, py::handle out, double low, double high) {
   const py::array array = array_argument(out, "out");
   const auto to =
       exact_view<T>(out, "out", std::vector<Index>(array.shape(), array.shape() + array.ndim()));
+  const py::gil_scoped_release release;
   generator.uniform(to.data, to.size(), low, high);
 }
 
-void uniform(Generator& generator, py::handle out, py::handle low, py::handle high) {
+void uniform(py::handle self, py::handle out, py::handle low, py::handle high) {
+  Generator& generator = generator_of(self);
   const double from = number(low, "low"), to = number(high, "high");
   if (array_argument(out, "out").dtype().equal(py::dtype::of<float>()))
     fill<float>(generator, out, from, to);
@@ -32,10 +36,10 @@ void uniform(Generator& generator, py::handle out, py::handle low, py::handle hi
     fill<double>(generator, out, from, to);
 }
 
-void set_state(Generator& generator, py::handle state) {
+void set_state(py::handle self, py::handle state) {
   if (!PyBytes_Check(state.ptr()))
     throw py::type_error("state should be of type bytes, got: " + type_name(state));
-  if (!generator.set_state(state.cast<std::string>()))
+  if (!generator_of(self).set_state(state.cast<std::string>()))
     throw py::value_error("state should be the " + std::to_string(Generator::state_size) +
                           " bytes of a CPU generator's state");
 }
@@ -47,13 +51,16 @@ void register_random(py::module_& m) {
       .def(py::init(
                [](py::handle seed) { return std::make_unique<Generator>(seed_argument(seed)); }),
            py::arg("seed"))
-      .def_property_readonly("initial_seed", &Generator::initial_seed)
+      .def_property_readonly("initial_seed",
+                             [](py::handle self) { return generator_of(self).initial_seed(); })
       .def(
           "manual_seed",
-          [](Generator& generator, py::handle seed) { generator.manual_seed(seed_argument(seed)); },
+          [](py::handle self, py::handle seed) {
+            generator_of(self).manual_seed(seed_argument(seed));
+          },
           py::arg("seed"))
       .def("uniform", &uniform, py::arg("out"), py::arg("low"), py::arg("high"))
-      .def("get_state", [](const Generator& generator) { return py::bytes(generator.get_state()); })
+      .def("get_state", [](py::handle self) { return py::bytes(generator_of(self).get_state()); })
       .def("set_state", &set_state, py::arg("state"));
 }
 

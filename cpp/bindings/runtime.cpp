@@ -8,8 +8,8 @@ namespace {
 
 void set_threads(py::handle count) {
   const Index value = integer(count, "count");
-  if (value != -1 && (value < 1 || value > 4096))
-    throw py::value_error("count should be -1 (all) or from 1 to 4096, got: " +
+  if (value != -1 && (value < 1 || value > 256))
+    throw py::value_error("count should be -1 (all) or from 1 to 256, got: " +
                           std::to_string(value));
   set_num_threads(static_cast<int>(value));
 }

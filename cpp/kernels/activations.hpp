@@ -5,8 +5,6 @@
 // Must not know: gates, tiles.
 #pragma once
 
-#include <iterator>
-
 #include "simd.hpp"
 
 namespace lstm_native {
@@ -36,15 +34,17 @@ template <class T>
 struct ExpTerms;
 template <>
 struct ExpTerms<float> {
-  static constexpr float terms[] = {1 / 5040.f, 1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 1 / 2.f};
+  static constexpr float terms[6] = {1 / 5040.f, 1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 1 / 2.f};
+  static constexpr int count = 6;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   static constexpr float saturation = 10;  // where 1 - tanh is below half an ULP
 };
 template <>
 struct ExpTerms<double> {
-  static constexpr double terms[] = {1 / 6227020800., 1 / 479001600., 1 / 39916800., 1 / 3628800.,
-                                     1 / 362880.,     1 / 40320.,     1 / 5040.,     1 / 720.,
-                                     1 / 120.,        1 / 24.,        1 / 6.,        1 / 2.};
+  static constexpr double terms[12] = {1 / 6227020800., 1 / 479001600., 1 / 39916800., 1 / 3628800.,
+                                       1 / 362880.,     1 / 40320.,     1 / 5040.,     1 / 720.,
+                                       1 / 120.,        1 / 24.,        1 / 6.,        1 / 2.};
+  static constexpr int count = 12;
   static constexpr double ln2_high = 0.693145751953125, ln2_low = 1.42860682030941723212e-6;
   static constexpr double saturation = 20;
 };
@@ -63,8 +63,7 @@ EIGEN_STRONG_INLINE P tanh(const P& x) {
   const P r =
       simd::pmadd(m, broadcast<P>(-E::ln2_low), simd::pmadd(m, broadcast<P>(-E::ln2_high), t));
   P series = broadcast<P>(E::terms[0]);
-  for (std::size_t i = 1; i < std::size(E::terms); ++i)
-    series = simd::pmadd(series, r, broadcast<P>(E::terms[i]));
+  for (int i = 1; i < E::count; ++i) series = simd::pmadd(series, r, broadcast<P>(E::terms[i]));
   const P power = simd::pldexp_fast(one, m);
   const P exp_minus_1 =
       simd::pmadd(power, simd::pmadd(simd::pmul(r, r), series, r), simd::psub(power, one));

@@ -78,7 +78,7 @@ class Forward {
       }
       return static_cast<const T*>(frame(pass_.x, t, part_.row_begin + i - t_first));
     };
-    const Index z_size = unit_blocks<T>(pass_.weights.hidden) * panel_width<T>;
+    const Index z_size = gate_columns<T>(pass_.weights.hidden);
     multiply<T>(
         rows<T>(x_row), 0, frames, pass_.weights.input_size,
         Panels<T>{pass_.weights.gates, panel_stride_, z_size}, blocks_.begin, blocks_.end,
@@ -113,7 +113,7 @@ class Forward {
     RowPointers<T, R> h;
     for (int r = 0; r < R; ++r) h.row[r] = h_before(t, first + r);
     if (pass_.ahead) {
-      const Index z_size = unit_blocks<T>(w.hidden) * panel_width<T>;
+      const Index z_size = gate_columns<T>(w.hidden);
       const T* z =
           pass_.ahead + (ahead_next_ + first - part_.row_begin) * z_size + block * panel_width<T>;
       for (int r = 0; r < R; ++r)

@@ -10,9 +10,9 @@ namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
 template <class T>
-constexpr Kernels<T> kernels{width<T>,         max_rows,     panel_size<T>, pack<T>,
-                             transpose<T>,     forward<T>,   backward<T>,   gradients<T>,
-                             sigmoid_array<T>, tanh_array<T>};
+constexpr Kernels<T> kernels{width<T>,      max_rows,     left_columns<T>,  gate_columns<T>,
+                             panel_size<T>, pack<T>,      transpose<T>,     forward<T>,
+                             backward<T>,   gradients<T>, sigmoid_array<T>, tanh_array<T>};
 
 constexpr char name[] = LSTM_NATIVE_ISA_STRING;
 

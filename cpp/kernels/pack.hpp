@@ -18,6 +18,11 @@ constexpr Index unit_blocks(Index hidden) {
 }
 
 template <class T>
+Index gate_columns(Index hidden) {
+  return unit_blocks<T>(hidden) * panel_width<T>;
+}
+
+template <class T>
 Index panel_count(Index columns) {
   return ceil_div(columns, panel_width<T>);
 }

@@ -59,13 +59,14 @@ class Module:
     All parameters lie in one buffer. In training mode it is writable and every call packs it for
     the kernels. In evaluation mode every array handed out is read-only and the packed copy is kept.
 
-    Setting ``writeable`` reaches only the arrays handed out: a slice or another view that a caller
-    made of one in training mode stays writable. NumPy makes every such view refer to the owner of
-    the buffer, so the packed copy is kept only while the owner has no more references than when
-    nobody else had any; otherwise each call packs. Nothing needs to be checked after that, since
-    new views of read-only arrays are read-only. Holding a parameter itself (an optimizer does, and
-    a state dict) costs nothing. Memory shared outside NumPy in training mode (a memoryview, DLPack,
-    ``torch.from_numpy``) cannot be seen: call :meth:`train` before writing through it.
+    Setting ``writeable`` reaches only the arrays handed out: a slice, or any other plain ndarray a
+    caller made of one in training mode, stays writable. NumPy makes it refer to the owner of the
+    buffer, so the packed copy is kept only while the owner has no more references than when nobody
+    else had any; otherwise each call packs. Nothing needs to be checked after that, since new views
+    of read-only arrays are read-only. Holding a parameter itself (an optimizer does, and a state
+    dict) costs nothing. What refers to a parameter instead of the buffer looks just like that and
+    cannot be seen: memory shared in training mode by a memoryview, DLPack, ``torch.from_numpy`` or
+    ``as_strided``, or a subclass (matrix, masked array). Call :meth:`train` before writing there.
     """
 
     # Slots keep all this apart from what a caller or a subclass adds, which is in __dict__.

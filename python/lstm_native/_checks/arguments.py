@@ -16,7 +16,7 @@ from lstm_native.parameters import Config
 
 T = TypeVar("T")
 
-MOST_THREADS = 4096  # the core's limit
+MOST_THREADS = 256  # the core's limit
 STATE_SIZE = 5056  # of torch's CPU generator, and ours
 
 
