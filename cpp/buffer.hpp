@@ -4,6 +4,8 @@
 // Must not know: what is stored.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -14,6 +16,10 @@
 namespace lstm_native {
 
 constexpr Index cache_line = 64;
+constexpr Index huge_page = 2 << 20;
+// From here on the C library maps fresh memory at every call, a page fault for each 4 KB of it.
+// Smaller blocks it hands out again, already mapped.
+constexpr Index worth_huge_pages = 32 << 20;
 
 template <class T>
 class Buffer {
@@ -28,10 +34,12 @@ class Buffer {
   }
   explicit Buffer(Index count) : count_(count) {
     if (count == 0) return;
-    const Index bytes =
-        checked_sum(checked_product(count, sizeof(T)), cache_line - 1) / cache_line * cache_line;
-    data_.reset(static_cast<T*>(std::aligned_alloc(cache_line, static_cast<std::size_t>(bytes))));
+    const Index wanted = checked_product(count, sizeof(T));
+    const Index boundary = wanted < worth_huge_pages ? cache_line : huge_page;
+    const Index bytes = checked_sum(wanted, boundary - 1) / boundary * boundary;
+    data_.reset(static_cast<T*>(std::aligned_alloc(boundary, static_cast<std::size_t>(bytes))));
     if (!data_) throw std::bad_alloc();
+    if (boundary == huge_page) madvise(data_.get(), static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
   }
 
   T* data() { return data_.get(); }

@@ -38,7 +38,7 @@ inline Share share_of(Index count, const Part& part) {
 
 // Both orders are filled in runs of this many elements of a source row, so that what is written
 // stays in L1 while its cache lines fill up.
-constexpr Index pack_run = 16;
+constexpr Index pack_run = 64;
 
 // A plain matrix into rows [k_begin, k_begin + count) of the packed gates.
 template <class T>
