@@ -13,12 +13,18 @@ constexpr double flops_per_packet = 7;  // flops per nanosecond and packet lane,
 constexpr double l2_bytes = 768 << 10;  // of a core's L2 that weights may fill
 constexpr double l2_bandwidth = 60;     // bytes per nanosecond, one core
 constexpr double l3_bandwidth = 25;
+constexpr double read_cost = 0.2;          // of the smaller of computing and reading, not hidden
 constexpr double wait_time = 400;          // a barrier between two cores
 constexpr double team_time = 6000;         // waking a team up and sending it home
 constexpr double ahead_bytes = 256 << 10;  // of L2, for the input part of coming steps
 constexpr Index ahead_tiles = 2;           // row tiles per step up to which looking ahead pays
 
 double read_time(double bytes) { return bytes / (bytes <= l2_bytes ? l2_bandwidth : l3_bandwidth); }
+
+// Reading weights hides behind computing, but not all of it.
+double overlap(double compute, double read) {
+  return std::max(compute, read) + read_cost * std::min(compute, read);
+}
 
 // One direction on `members` threads.
 double rows_time(const LayerWork& work, const Schedule& schedule, int members) {
@@ -29,7 +35,7 @@ double rows_time(const LayerWork& work, const Schedule& schedule, int members) {
     const double compute = frames * work.flops_per_frame / (flops_per_packet * work.packet);
     // The longest row of a share comes first and says how often its weights are read.
     const double steps = begin < end ? static_cast<double>(schedule.length(begin)) : 0;
-    longest = std::max(longest, std::max(compute, steps * read_time(work.weight_bytes)));
+    longest = std::max(longest, overlap(compute, steps * read_time(work.weight_bytes)));
   }
   return longest;
 }
@@ -41,7 +47,7 @@ double units_time(const LayerWork& work, const Schedule& schedule, int members) 
   const double steps = static_cast<double>(schedule.steps());
   const double frames = static_cast<double>(schedule.frames());
   const double compute = share * frames * work.flops_per_frame / (flops_per_packet * work.packet);
-  return std::max(compute, steps * read_time(share * work.weight_bytes)) +
+  return overlap(compute, steps * read_time(share * work.weight_bytes)) +
          (members > 1 ? steps * work.waits_per_step * wait_time : 0);
 }
 
