@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.show is not None:
         results = json.loads(arguments.show.read_text(encoding="utf-8"))
+        results["rows"] = [r for r in results["rows"] if arguments.rows.search(r["row"])]
         print(report.tables(results, markdown=arguments.markdown))
         return 0
 
