@@ -1,0 +1,45 @@
+"""What the README and the docs say is so: the quickstart runs, and every figure in their tables is
+in the committed result file."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_native
+from bench import report
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code
+    assert len(code[1].strip().splitlines()) <= 15
+    trained = lstm_native.LSTM(6, 5)
+    lstm_native.save(tmp_path / "model.safetensors", trained.state_dict(prefix="encoder."))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    served = lstm_native.load(tmp_path / "trained.safetensors")
+    for name, value in names["lstm"].state_dict().items():
+        np.testing.assert_array_equal(served[name], value)
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/performance.md"])
+def test_tables_come_from_the_committed_result(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    result = re.search(r"bench/results/[\w.-]+\.json", text)
+    assert result
+    results = json.loads((ROOT / result[0]).read_text(encoding="utf-8"))
+    printed = set(report.tables(results, markdown=True).splitlines())
+    rows = {row["row"] for row in results["rows"]}
+    shown = [line for line in text.splitlines() if line.split(" | ")[0].lstrip("| ") in rows]
+    assert len(shown) >= 12
+    assert [line for line in shown if line not in printed] == []
+    for mean in re.findall(r"[Gg]eometric mean[^.]*?(\d\.\d\d)", text):
+        assert any(line.startswith("Geometric mean") and mean in line for line in printed)
