@@ -48,7 +48,6 @@ def facts(sides: Iterable[Side]) -> dict[str, Any]:
         "cores": _cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "isa": lstm_native.isa(),
-        "peak_gflops": None,
         "load_before": _load(),
         "versions": {
             "python": platform.python_version(),

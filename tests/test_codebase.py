@@ -41,8 +41,9 @@ LAYERS = [
     {"_core"},
     {"functional", "parameters", "_checks", "runtime", "packing"},
     {"_module", "random"},
-    {"lstm", "cell", "stream", "checkpoints", "optim"},
+    {"lstm", "cell", "checkpoints", "optim"},
     {"__init__"},
+    {"demo", "__main__"},
 ]
 
 
@@ -108,14 +109,21 @@ def imported_modules(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.name)
-def test_python_imports_only_from_layers_below(path: Path) -> None:
-    if path.stem == "__main__":
-        return
-    level = next(i for i, layer in enumerate(LAYERS) if path.stem in layer)
-    below = set().union(*LAYERS[:level]) | LAYERS[level]
+@pytest.mark.parametrize(
+    "path", sources(PACKAGE, ".py"), ids=lambda p: p.relative_to(PACKAGE).as_posix()
+)
+def test_python_imports_only_from_its_layer_and_below(path: Path) -> None:
+    module = Path(path.relative_to(PACKAGE).parts[0]).stem
+    level = next(i for i, layer in enumerate(LAYERS) if module in layer)
+    allowed = set().union(*LAYERS[: level + 1])
+    public = level > LAYERS.index({"__init__"})  # may use whatever the package offers
     for name in imported_modules(path):
-        assert name in below, f"{path.name} imports {name}"
+        assert name in allowed or public, f"{path.name} imports {name}"
+
+
+def test_every_layer_names_modules_that_exist() -> None:
+    for name in set().union(*LAYERS):
+        assert list(PACKAGE.glob(f"{name}.py*")) or (PACKAGE / name).is_dir(), name
 
 
 def test_only_functional_and_runtime_import_the_core() -> None:

@@ -292,6 +292,7 @@ class Module:
 
     def _read(self, state_dict: Mapping[str, Any], prefix: str) -> None:
         """Become the network of which `state_dict` holds the parameters, in evaluation mode."""
+        state.mapping(state_dict, prefix)
         config = parameters.config_from_state_dict(state_dict, prefix, cell=self._cell)
         if not self._cell:
             arguments.lstm_sizes(**asdict(config))  # an LSTM has no sizes of zero

@@ -33,7 +33,10 @@ def as_ndarray(value: object, name: str) -> NDArray[Any]:
             f"{name} is a masked array with masked entries: fill them first, .filled()"
         )
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-        return np.asarray(value)
+        try:
+            return np.asarray(value)
+        except (RuntimeError, TypeError) as error:  # what torch says does not name the argument
+            raise TypeError(f"{name} cannot be read as an ndarray: {error}") from error
     if hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)
     try:
@@ -77,4 +80,6 @@ def integers(value: ArrayLike, name: str) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"{name} should be 1-D integers, got {array.ndim}-D {array.dtype}")
+    if array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} should fit int64, got {array.max()}")
     return np.array(array, np.int64)

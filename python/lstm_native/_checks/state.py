@@ -40,15 +40,23 @@ def parameter(value: object, name: str, shape: Shape, dtype: np.dtype[Any]) -> N
     return array
 
 
+def mapping(state: object, prefix: object = "") -> Mapping[str, Any]:
+    """The state dict; TypeError for what is none, or for what is no prefix of its keys."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix should be of type str, got: {type(prefix).__name__}")
+    return state
+
+
 def state_dict(
-    state: object, expected: Mapping[str, Shape], dtype: np.dtype[Any], owner: str, strict: bool
+    state: Any, expected: Mapping[str, Shape], dtype: np.dtype[Any], owner: str, strict: bool
 ) -> tuple[dict[str, NDArray[Any]], list[str], list[str]]:
     """What can be loaded of `state`, the missing keys and the unexpected ones.
 
     Every fault goes into one RuntimeError, as in torch.
     """
-    if not isinstance(state, Mapping):
-        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+    state = mapping(state)
     missing = [name for name in expected if name not in state]
     unexpected = [key for key in state if key not in expected]
     faults = []

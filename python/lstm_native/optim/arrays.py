@@ -55,6 +55,16 @@ def check_parameters(arrays: list[Array]) -> None:
                 )
 
 
+def check_apart(gradient: Array, parameter: Array, name: str) -> None:
+    """Refuse a gradient that a step would change while it still reads it.
+
+    The parameter itself may be its gradient: each element is read before it is written.
+    """
+    same = gradient.ctypes.data == parameter.ctypes.data and gradient.strides == parameter.strides
+    if not same and np.may_share_memory(gradient, parameter):
+        raise ValueError(f"{name} shares memory with its parameter: pass a copy")
+
+
 def check_like(array: Array, parameter: Array, name: str) -> None:
     """Refuse an array of another dtype or shape than the parameter it belongs to."""
     if array.dtype != parameter.dtype:

@@ -19,6 +19,7 @@ from lstm_native.optim.arrays import (
     Arrays,
     Gradients,
     blocks,
+    check_apart,
     check_like,
     check_parameters,
     listed,
@@ -47,6 +48,7 @@ class Optimizer(ABC):
         check_parameters(arrays)
         self._parameters = arrays
         self._steps = [0] * len(arrays)
+        self._births = [0] * len(arrays)  # the step after which a parameter's state began
         self._state: list[dict[str, Array]] = [{} for _ in arrays]
         self._scratch = {array.dtype: np.empty((2, BLOCK), array.dtype) for array in arrays}
         self._allocate(arrays)
@@ -83,8 +85,9 @@ class Optimizer(ABC):
                 self._steps[index] += 1
                 state = [self._state[index][name] for name in self._slots()]
                 scratch = self._scratch[array.dtype]
+                age = self._steps[index] - self._births[index]
                 for p, g, *rest in blocks(array, gradient, *state):
-                    self._update(self._steps[index], p, g, scratch[:, : p.size], *rest)
+                    self._update(age, p, g, scratch[:, : p.size], *rest)
 
     def state_dict(self) -> dict[str, Array]:
         """Copy the hyperparameters and the state into a flat dict, as `lstm_native.save` takes it.
@@ -135,11 +138,13 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, step: int, p: Array, g: Array, scratch: Array, *state: Array) -> None:
-        """Make update number `step` of one block: `p` and `state` in place, `g` only read."""
+        """Update one block for the `step`-th time: `p` and `state` in place, `g` only read."""
 
     def _allocate(self, arrays: list[Array]) -> None:
         """Make what state there is not yet, before a step needs it."""
-        for array, state in zip(arrays, self._state, strict=True):
+        for index, (array, state) in enumerate(zip(arrays, self._state, strict=True)):
+            if not state:
+                self._births[index] = self._steps[index]
             for name in self._slots():
                 if name not in state:
                     state[name] = np.zeros_like(array, subok=False)
@@ -159,6 +164,7 @@ class Optimizer(ABC):
             gradient = None if value is None else as_ndarray(value, name)
             if gradient is not None:
                 check_like(gradient, array, name)
+                check_apart(gradient, array, name)
             if not array.flags.writeable:
                 raise ValueError(
                     f"parameters[{index}] is read-only: a network in evaluation mode? "
@@ -180,6 +186,7 @@ class Optimizer(ABC):
         if wrong:
             raise ValueError(f"state: missing or unexpected: {', '.join(sorted(map(str, wrong)))}")
         self._steps, self._state = [], []
+        self._births = [0] * len(self._parameters)
         for index, array in enumerate(self._parameters):
             steps = np.asarray(state[f"{index}.step"])
             if steps.shape or steps.dtype.kind not in "iu" or steps < 0:
