@@ -8,7 +8,8 @@
 namespace lstm_native {
 namespace {
 
-// Measured on x86-64 servers (see docs/performance.md); nanoseconds, bytes, flops.
+// Nanoseconds, bytes, flops. Which of these were measured, and which are estimates: see
+// docs/performance.md.
 constexpr double flops_per_packet = 7;  // flops per nanosecond and packet lane, one core
 constexpr double l2_bytes = 768 << 10;  // of a core's L2 that weights may fill
 constexpr double l2_bandwidth = 60;     // bytes per nanosecond, one core
