@@ -148,6 +148,9 @@ struct Kernels {
   // sigmoid and tanh over an array, for the accuracy tests.
   void (*sigmoid)(const T* x, T* y, Index count);
   void (*tanh)(const T* x, T* y, Index count);
+  // The machine's limits, for the benchmark: see kernels/roofline.hpp.
+  Index (*multiply_add)(Index iterations, T* sink);
+  Index (*read)(const T* from, Index count, Index iterations, T* sink);
 };
 
 struct KernelTable {

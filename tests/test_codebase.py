@@ -16,7 +16,7 @@ LONGEST_FILE = 400
 MAY_INCLUDE = {
     "kernel_api": set(),
     "kernels": {
-        "kernel_api", "simd", "activations", "cell", "tile", "pack", "walk", "forward",
+        "kernel_api", "simd", "activations", "cell", "roofline", "tile", "pack", "walk", "forward",
         "backward", "gradients",
     },
     "config": {"kernel_api"},

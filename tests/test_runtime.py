@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lstm_native
+from lstm_native import _core
 
 
 def in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -111,3 +112,14 @@ def test_import_is_light() -> None:
 def test_environment_sets_the_threads() -> None:
     code = "import lstm_native; print(lstm_native.get_num_threads())"
     assert in_a_new_process(code, LSTM_NATIVE_NUM_THREADS="1").stdout.split() == ["1"]
+
+
+def test_limits_of_the_machine_count_what_they_did() -> None:
+    flops = _core.multiply_add(False, 1000)
+    assert flops > 0 and _core.multiply_add(False, 3000) == 3 * flops
+    assert _core.multiply_add(True, 1000) == flops / 2
+    threads = lstm_native.get_num_threads()
+    buffer = np.ones(1 << 14, np.float32)
+    assert _core.read(buffer, 5) == 5 * (buffer.size // threads // 128 * 128 * threads) * 4
+    with pytest.raises(TypeError, match="buffer should have dtype float32"):
+        _core.read(np.ones(4), 1)

@@ -1,4 +1,6 @@
 // Threads, the ISA, and what the core was built from.
+#include <numeric>
+
 #include "arrays.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
@@ -46,6 +48,36 @@ void activation(py::handle x, py::handle y) {
     run_activation<double>(x, y, sigmoid);
 }
 
+// Runs f(team, sum) on every thread; f adds to the sum of its thread. The total.
+template <class F>
+double total_over_team(const F& f) {
+  const py::gil_scoped_release release;
+  const int threads = num_threads();
+  std::vector<double> sums(threads);
+  run_team(threads, [&](const Team& team) { sums[team.rank()] = static_cast<double>(f(team)); });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+double multiply_add(bool in_double, py::handle iterations) {
+  const Index count = integer(iterations, "iterations");
+  return total_over_team([&](const Team&) {
+    float f32;
+    double f64;
+    return in_double ? kernels<double>().multiply_add(count, &f64)
+                     : kernels<float>().multiply_add(count, &f32);
+  });
+}
+
+double read(py::handle buffer, py::handle iterations) {
+  const auto from = view<const float>(buffer, "buffer", 1);
+  const Index count = integer(iterations, "iterations");
+  return total_over_team([&](const Team& team) {
+    float sink;
+    const Index share = from.size() / team.size();
+    return kernels<float>().read(from.data + team.rank() * share, share, count, &sink);
+  });
+}
+
 }  // namespace
 
 void register_runtime(py::module_& m) {
@@ -56,6 +88,8 @@ void register_runtime(py::module_& m) {
   m.def("build_info", &build_info);
   m.def("sigmoid", &activation<true>, py::arg("x"), py::arg("out"));
   m.def("tanh", &activation<false>, py::arg("x"), py::arg("out"));
+  m.def("multiply_add", &multiply_add, py::arg("double"), py::arg("iterations"));
+  m.def("read", &read, py::arg("buffer"), py::arg("iterations"));
 }
 
 }  // namespace lstm_native::bindings
