@@ -89,22 +89,22 @@ LayerWork layer_work(const Config& config, Index layer, bool backward) {
 
 template <class T>
 int plan_team(const Config& config, const Schedule& schedule, bool backward) {
-  const int team = num_threads();
-  if (team == 1) return 1;
-  double alone = 0, together = team_time;
-  for (Index l = 0; l < config.num_layers; ++l) {
-    const LayerWork work = layer_work<T>(config, l, backward);
-    alone += plan_layer(work, schedule, config.directions(), 1).time;
-    together += plan_layer(work, schedule, config.directions(), team).time;
-    if (backward) {  // what waits until after the recurrence splits evenly
-      const double rest = static_cast<double>(schedule.frames()) * 3 * work.flops_per_frame *
-                          static_cast<double>(config.directions()) /
-                          (flops_per_packet * work.packet);
-      alone += rest;
-      together += rest / team;
+  const auto time = [&](int team) {
+    double sum = team > 1 ? team_time : 0;
+    for (Index l = 0; l < config.num_layers; ++l) {
+      const LayerWork work = layer_work<T>(config, l, backward);
+      sum += plan_layer(work, schedule, config.directions(), team).time;
+      if (backward)  // what waits until after the recurrence splits evenly
+        sum += static_cast<double>(schedule.frames()) * 3 * work.flops_per_frame *
+               static_cast<double>(config.directions()) / (flops_per_packet * work.packet) / team;
     }
-  }
-  return together < alone ? team : 1;
+    return sum;
+  };
+  // Asking for the number of threads asks the system: not for a call shorter than that.
+  const double alone = time(1);
+  if (alone < team_time) return 1;
+  const int team = num_threads();
+  return team > 1 && time(team) < alone ? team : 1;
 }
 
 template <class T>

@@ -33,7 +33,9 @@ MAY_INCLUDE = {
     "stack": {"tape"},
     "stack_forward": {"stack", "stack_team", "dispatch"},
     "stack_backward": {"stack", "stack_team", "dispatch"},
-    "bindings": {"arrays", "stack", "config", "dispatch", "parallel", "generator"},
+    "bindings": {
+        "arrays", "handles", "stack", "weights", "config", "dispatch", "parallel", "generator",
+    },
 }  # fmt: skip
 
 # module -> the modules of the package it may import when it is loaded.

@@ -8,6 +8,7 @@ namespace lstm_native::bindings {
 void register_runtime(pybind11::module_& m);
 void register_random(pybind11::module_& m);
 void register_network(pybind11::module_& m);
+void register_inference(pybind11::module_& m);
 }  // namespace lstm_native::bindings
 
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
@@ -17,4 +18,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   lstm_native::bindings::register_runtime(m);
   lstm_native::bindings::register_random(m);
   lstm_native::bindings::register_network(m);
+  lstm_native::bindings::register_inference(m);
 }

@@ -7,40 +7,17 @@
 #include <variant>
 
 #include "arrays.hpp"
+#include "handles.hpp"
 #include "stack.hpp"
 
 namespace lstm_native::bindings {
 namespace {
-
-template <class T>
-using SharedWeights = std::shared_ptr<const Weights<T>>;
-
-struct PyWeights {
-  std::variant<SharedWeights<float>, SharedWeights<double>> value;
-};
 
 struct PyTape {
   std::variant<std::unique_ptr<Tape<float>>, std::unique_ptr<Tape<double>>> value;
   py::object x, y;                      // what the tape reads and does not own
   std::vector<Index> x_shape, y_shape;  // when it was recorded
 };
-
-// Work below some ten microseconds is done faster than the GIL changes hands.
-constexpr double worth_releasing = 5e5;  // flops
-
-class MaybeRelease {
- public:
-  explicit MaybeRelease(double flops) {
-    if (flops > worth_releasing) release_.emplace();
-  }
-
- private:
-  std::optional<py::gil_scoped_release> release_;
-};
-
-double flops(const Config& config, Index frames) {
-  return 2.0 * static_cast<double>(frames) * static_cast<double>(config.parameters());
-}
 
 Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_layers,
                  py::handle bias, py::handle bidirectional, py::handle proj_size) {

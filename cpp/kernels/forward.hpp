@@ -90,9 +90,11 @@ class Forward {
     const Index row_begin = part_.row_begin;
     const bool one_tile = row_end - row_begin <= max_rows;
     if (one_tile) {
+      fetch_states(t, row_end);
+      backwards_ = !backwards_;
       for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
         constexpr int R = decltype(row_count)::value;
-        for_panel_groups<R>(blocks_.begin, blocks_.end, [&](Index block, auto panels) {
+        for_panel_groups<R>(blocks_.begin, blocks_.end, backwards_, [&](Index block, auto panels) {
           gate_tile<R, decltype(panels)::value>(t, first, block);
         });
       });
@@ -103,6 +105,16 @@ class Forward {
         });
     }
     if (pass_.ahead) ahead_next_ += row_end - row_begin;
+  }
+
+  // h of the step before was written by other cores too: ask for all of it at once, or the tile
+  // would wait for each line in its turn.
+  void fetch_states(Index t, Index row_end) const {
+    if (part_.shares == 1) return;
+    for (Index r = part_.row_begin; r < row_end; ++r) {
+      const T* h = h_before(t, r);
+      for (Index k = 0; k < pass_.weights.output; k += 64 / sizeof(T)) simd::prefetch(h + k);
+    }
   }
 
   template <int R, int B>
@@ -184,6 +196,7 @@ class Forward {
   const Part& part_;
   const Share blocks_;        // of units, this thread's
   const Index panel_stride_;  // of the packed gates
+  bool backwards_ = true;     // unit blocks of the current step are walked from the last
   Index ahead_end_ = 0;       // first step whose input part is not computed yet
   Index ahead_next_ = 0;      // frame of `ahead` where the current step begins
 };

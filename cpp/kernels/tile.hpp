@@ -126,12 +126,13 @@ EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
 }
 
 // Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
-// tile of R rows.
+// tile of R rows, from the last group to the first if `backwards`.
 template <int R, class F>
-EIGEN_STRONG_INLINE void for_panel_groups(Index begin, Index end, const F& f) {
+EIGEN_STRONG_INLINE void for_panel_groups(Index begin, Index end, bool backwards, const F& f) {
   const Index count = end - begin;
   const Index groups = ceil_div(count, max_panels(R));
-  for (Index i = 0; i < groups; ++i) {
+  for (Index g = 0; g < groups; ++g) {
+    const Index i = backwards ? groups - 1 - g : g;
     const Index first = share_begin(count, i, groups);
     with_constant<max_panels(R)>(share_begin(count, i + 1, groups) - first,
                                  [&](auto panels) { f(begin + first, panels); });
@@ -228,7 +229,7 @@ void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
   if (one_tile && row_begin < row_end) {
     for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
       for_panel_groups<decltype(row_count)::value>(
-          panel_begin, whole_end, [&](Index panel, auto panels) {
+          panel_begin, whole_end, false, [&](Index panel, auto panels) {
             run(panel, 0, depth, Constant<packets_per_panel>{}, panels, first, row_count);
           });
     });

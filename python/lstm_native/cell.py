@@ -126,8 +126,12 @@ class LSTMCell(Module):
         TypeError, ValueError, RuntimeError
             An argument of a wrong type, dtype or shape; classes and texts as torch's.
         """
-        array, state = calls.cell_input(x, hx, self._config, self._dtype)
         weights = self._packed
+        if weights is not None:
+            result = functional.infer_cell(weights, x, hx)
+            if result is not None:
+                return result
+        array, state = calls.cell_input(x, hx, self._config, self._dtype)
         if weights is None:
             weights = self._weights()
         return functional.step(weights, array, state, self._config.hidden_size)

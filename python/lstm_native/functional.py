@@ -31,6 +31,12 @@ class Layout(NamedTuple):
     order: IntArray | None = None
 
 
+# A call in evaluation mode that needs neither conversion nor explanation, wholly in the core: exact
+# C-contiguous ndarrays of the network's dtype and fitting shapes. None for any other call.
+infer = _core.infer
+infer_cell = _core.infer_cell
+
+
 class _Blank:
     """Stands for the core's tape where there is nothing to compute: a cell of no units."""
 

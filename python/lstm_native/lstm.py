@@ -183,8 +183,12 @@ class LSTM(Module):
         TypeError, ValueError, RuntimeError
             An argument of a wrong type, dtype or shape; classes and texts as torch's.
         """
-        array, state, layout = self._checked(x, hx, lengths)
         weights = self._packed
+        if weights is not None and lengths is None:
+            result = functional.infer(weights, x, hx, self._batch_first)
+            if result is not None:
+                return result
+        array, state, layout = self._checked(x, hx, lengths)
         if weights is None:
             weights = self._weights()
         output, state = functional.forward(

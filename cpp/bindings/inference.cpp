@@ -1,0 +1,157 @@
+// The plain call, in one entry: a network in evaluation mode on dense input.
+//
+// Owns: recognising a call that needs no conversion and no explanation, and making its results.
+// Whatever is not plain gets None back and goes the long way, through the checks in Python: this
+// file raises nothing of its own. At one step and one row that way costs several times the
+// arithmetic.
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "arrays.hpp"
+#include "handles.hpp"
+#include "stack.hpp"
+
+namespace lstm_native::bindings {
+namespace {
+
+// Whether an object is an ndarray, no subclass, of T, C-contiguous, aligned, with `ndim` axes.
+template <class T>
+bool is_plain(py::handle object, py::ssize_t ndim) {
+  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  const auto* array = py::detail::array_proxy(object.ptr());
+  constexpr int wanted = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  return array->nd == ndim && (array->flags & wanted) == wanted &&
+         array->descr == py::dtype::of<T>().ptr();
+}
+
+template <class T>
+void run(const Weights<T>& weights, const Sequences<T>& sequences) {
+  const MaybeRelease release(flops(weights.config(), sequences.schedule.frames()));
+  Dropout none;
+  forward<T>(weights, sequences, none);
+}
+
+bool has_shape(py::handle array, const Index* shape) {
+  const auto* a = py::detail::array_proxy(array.ptr());
+  return std::equal(a->dimensions, a->dimensions + a->nd, shape);
+}
+
+template <class T>
+T* data(py::handle array) {
+  return reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data);
+}
+
+template <class T>
+py::object new_array(const Index* shape, py::ssize_t ndim) {
+  const auto& numpy = py::detail::npy_api::get();
+  auto array = py::reinterpret_steal<py::object>(
+      numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(),
+                                  static_cast<int>(ndim), shape, nullptr, nullptr, 0, nullptr));
+  if (!array) throw py::error_already_set();
+  return array;
+}
+
+// h or c: a new array that begins as `given`, or as zeros.
+template <class T>
+py::object new_state(const Index* shape, py::ssize_t ndim, py::handle given) {
+  py::object state = new_array<T>(shape, ndim);
+  const Index count = std::accumulate(shape, shape + ndim, Index{1}, std::multiplies<Index>());
+  if (given)
+    std::copy_n(data<const T>(given), count, data<T>(state));
+  else
+    std::fill_n(data<T>(state), count, T(0));
+  return state;
+}
+
+// h_0 and c_0 of a call; null when None was given. False: not plain.
+template <class T>
+struct GivenState {
+  py::handle h, c;
+  bool read(py::handle hx, py::ssize_t ndim, const Index* h_shape, const Index* c_shape) {
+    if (hx.is_none()) return true;
+    if (!PyTuple_CheckExact(hx.ptr()) || PyTuple_GET_SIZE(hx.ptr()) != 2) return false;
+    h = PyTuple_GET_ITEM(hx.ptr(), 0);
+    c = PyTuple_GET_ITEM(hx.ptr(), 1);
+    return is_plain<T>(h, ndim) && is_plain<T>(c, ndim) && has_shape(h, h_shape) &&
+           has_shape(c, c_shape);
+  }
+};
+
+template <class T>
+py::object infer_as(const Weights<T>& weights, py::handle x, py::handle hx, bool batch_first) {
+  const Config& config = weights.config();
+  const bool batched = is_plain<T>(x, 3);
+  if (!batched && !is_plain<T>(x, 2)) return py::none();
+  const py::ssize_t ndim = batched ? 3 : 2;
+  const auto* shape = py::detail::array_proxy(x.ptr())->dimensions;
+  batch_first = batched && batch_first;
+  const Index steps = shape[batch_first ? 1 : 0];
+  const Index batch = batched ? shape[batch_first ? 0 : 1] : 1;
+  if (shape[ndim - 1] != config.input_size || steps == 0 || batch == 0) return py::none();
+
+  const Index states = config.num_layers * config.directions();
+  Index y_shape[3] = {shape[0], shape[1], config.frame_size()};
+  Index h_shape[3] = {states, batch, config.output_size()};
+  Index c_shape[3] = {states, batch, config.hidden_size};
+  if (!batched)
+    for (Index* sizes : {y_shape, h_shape, c_shape}) sizes[1] = sizes[2];
+  GivenState<T> given;
+  if (!given.read(hx, ndim, h_shape, c_shape)) return py::none();
+  py::object y = new_array<T>(y_shape, ndim);
+  py::object h = new_state<T>(h_shape, ndim, given.h);
+  py::object c = new_state<T>(c_shape, ndim, given.c);
+
+  Schedule schedule = Schedule::dense(steps, batch);
+  const auto offsets = [&](Index features) {
+    return batch_first ? Offsets::strided(schedule, features, steps * features)
+                       : Offsets::strided(schedule, batch * features, features);
+  };
+  Offsets x_offsets = offsets(config.input_size), y_offsets = offsets(config.frame_size());
+  run(weights, {std::move(schedule), std::move(x_offsets), std::move(y_offsets), data<const T>(x),
+                data<T>(y), data<T>(h), data<T>(c)});
+  return py::make_tuple(std::move(y), py::make_tuple(std::move(h), std::move(c)));
+}
+
+template <class T>
+py::object infer_cell_as(const Weights<T>& weights, py::handle x, py::handle hx) {
+  const Config& config = weights.config();
+  const bool batched = is_plain<T>(x, 2);
+  if (!batched && !is_plain<T>(x, 1)) return py::none();
+  const py::ssize_t ndim = batched ? 2 : 1;
+  const auto* shape = py::detail::array_proxy(x.ptr())->dimensions;
+  const Index batch = batched ? shape[0] : 1;
+  if (shape[ndim - 1] != config.input_size || batch == 0) return py::none();
+  const Index state_shape[2] = {batched ? batch : config.hidden_size, config.hidden_size};
+  GivenState<T> given;
+  if (!given.read(hx, ndim, state_shape, state_shape)) return py::none();
+  py::object h = new_state<T>(state_shape, ndim, given.h);
+  py::object c = new_state<T>(state_shape, ndim, given.c);
+  Buffer<T> y(checked_product(batch, config.hidden_size));
+  Schedule schedule = Schedule::dense(1, batch);
+  Offsets x_offsets = Offsets::packed(schedule, config.input_size);
+  Offsets y_offsets = Offsets::packed(schedule, config.hidden_size);
+  run(weights, {std::move(schedule), std::move(x_offsets), std::move(y_offsets), data<const T>(x),
+                y.data(), data<T>(h), data<T>(c)});
+  return py::make_tuple(std::move(h), std::move(c));
+}
+
+py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first) {
+  return std::visit([&](const auto& w) { return infer_as(*w, x, hx, batch_first); },
+                    instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+py::object infer_cell(py::handle weights, py::handle x, py::handle hx) {
+  return std::visit([&](const auto& w) { return infer_cell_as(*w, x, hx); },
+                    instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+}  // namespace
+
+void register_inference(py::module_& m) {
+  using py::arg;
+  m.def("infer", &infer, arg("weights"), arg("x"), arg("hx"), arg("batch_first"));
+  m.def("infer_cell", &infer_cell, arg("weights"), arg("x"), arg("hx"));
+}
+
+}  // namespace lstm_native::bindings
