@@ -33,9 +33,11 @@ struct Steps {
   const Index* order;  // [N] the caller's row of sorted row r
 };
 
-// The share of one thread in one layer: a range of rows, and share `share` of `shares` of the
-// outputs. With one share nobody else writes what this thread reads, and wait_all is null.
+// The share of one thread in one layer: a range of steps, a range of rows, and share `share` of
+// `shares` of the outputs. Parts of one scan follow each other in the order of the scan. With one
+// share nobody else writes what this thread reads meanwhile, and wait_all is null.
 struct Part {
+  Index step_begin, step_end;
   Index row_begin, row_end;
   Index share, shares;
   void (*wait_all)(void*);  // barrier over the shares

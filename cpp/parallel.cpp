@@ -4,12 +4,16 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -17,6 +21,9 @@ namespace lstm_native {
 namespace {
 
 constexpr int spins_before_yield = 1000;  // 15 to 50 us: longer than most steps of a split
+
+// Of the system's scheduler: a thread that lost so much did not lose it to the system's own work.
+constexpr std::int64_t time_slice = 1'000'000;  // ns
 
 std::atomic<int> requested_threads{0};  // 0: nobody asked
 int environment_threads = 0;
@@ -29,6 +36,37 @@ void pause() {
   asm volatile("yield");
 #endif
 }
+
+// Nanoseconds of wall time, and of this thread's time on a core.
+std::int64_t clock() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+std::int64_t time_on_core() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+// The times in which a team would be held up by others on its cores. A passing one is over soon;
+// whoever comes back again and again is kept away from longer each time.
+class Crowding {
+ public:
+  bool now() const { return clock() < until_.load(std::memory_order_relaxed); }
+  void begin() {
+    const std::int64_t time = clock(), until = until_.load(std::memory_order_relaxed);
+    const std::int64_t before = length_.load(std::memory_order_relaxed);
+    const std::int64_t length =
+        time < until + soon_after ? std::min(2 * before, longest) : shortest;
+    length_.store(length, std::memory_order_relaxed);
+    until_.store(time + length, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::int64_t shortest = 5'000'000, longest = 400'000'000;  // ns
+  static constexpr std::int64_t soon_after = 50'000'000;
+  std::atomic<std::int64_t> until_{0}, length_{shortest};
+};
+Crowding crowding;
 
 // The cgroup's CPU quota in whole cores, rounded up; INT_MAX without one.
 int quota() {
@@ -56,21 +94,30 @@ void Barrier::wait(int members) {
     return;
   }
   for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
-    if (spins < spins_before_yield)
+    if (spins < spins_before_yield) {
       pause();
-    else
+    } else {
+      was_long_.store(true, std::memory_order_relaxed);
       sched_yield();
+    }
   }
 }
 
 void run_team(int size, void (*body)(const void*, const Team&), const void* context) {
   Barrier barriers[3];
-  if (size <= 1 || forked.load(std::memory_order_relaxed)) {
+  if (size <= 1 || forked.load(std::memory_order_relaxed) || crowding.now()) {
     body(context, Team(0, 1, barriers));
     return;
   }
+  const std::int64_t start = clock();
 #pragma omp parallel num_threads(size)
-  body(context, Team(omp_get_thread_num(), omp_get_num_threads(), barriers));
+  {
+    const std::int64_t before = time_on_core();
+    body(context, Team(omp_get_thread_num(), omp_get_num_threads(), barriers));
+    const bool held_up = std::any_of(std::begin(barriers), std::end(barriers),
+                                     [](const Barrier& barrier) { return barrier.was_long(); });
+    if (held_up && clock() - start - (time_on_core() - before) > time_slice) crowding.begin();
+  }
 }
 
 int num_threads() {

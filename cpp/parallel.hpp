@@ -13,8 +13,11 @@ namespace lstm_native {
 class alignas(64) Barrier {
  public:
   void wait(int members);
+  // Whether anybody ever waited longer than it spins.
+  bool was_long() const { return was_long_.load(std::memory_order_relaxed); }
 
  private:
+  std::atomic<bool> was_long_{false};
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> generation_{0};
 };
@@ -41,7 +44,9 @@ class Team {
 };
 
 // Runs body(context, team) on `size` threads, or on fewer when the system grants fewer. `body`
-// must not throw. In a forked child it runs on one thread: OpenMP's own would never come back.
+// must not throw. In a forked child it runs on one thread: OpenMP's own would never come back. So
+// it does for a while after a team was held up because the system took a core away from a member:
+// whoever else wants that core would hold up the next call too.
 void run_team(int size, void (*body)(const void* context, const Team& team), const void* context);
 
 template <class F>

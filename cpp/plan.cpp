@@ -1,110 +1,206 @@
 #include "plan.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
+#include <utility>
 
 #include "dispatch.hpp"
 
 namespace lstm_native {
 namespace {
 
-// Nanoseconds, bytes, flops. Which of these were measured, and which are estimates: see
-// docs/performance.md.
-constexpr double flops_per_packet = 7;  // flops per nanosecond and packet lane, one core
-constexpr double l2_bytes = 768 << 10;  // of a core's L2 that weights may fill
-constexpr double l2_bandwidth = 60;     // bytes per nanosecond, one core
-constexpr double l3_bandwidth = 25;
+// Nanoseconds, bytes, flops, of one core. Measured by `python -m bench.constants`; the figures and
+// the machine are in docs/performance.md.
+constexpr double flops_per_lane = 7;    // per nanosecond and lane of a packet
+constexpr double cell_time = 35;        // the cell of one packet of units
+constexpr double step_time = 100;       // a step that depends on the one before, beside its work
+constexpr double l1_bytes = 24 << 10;   // of weights that stay in a core's L1 ...
+constexpr double l2_bytes = 768 << 10;  // ... and in its L2
+constexpr double l1_bandwidth = 200;    // bytes per nanosecond
+constexpr double l2_bandwidth = 110;
+constexpr double l3_bandwidth = 95;
 constexpr double read_cost = 0.2;          // of the smaller of computing and reading, not hidden
-constexpr double wait_time = 400;          // a barrier between two cores
-constexpr double team_time = 6000;         // waking a team up and sending it home
+constexpr double wait_time = 100;          // a barrier between two cores
+constexpr double team_time = 5000;         // waking a team up and sending it home
 constexpr double ahead_bytes = 256 << 10;  // of L2, for the input part of coming steps
-constexpr Index ahead_tiles = 2;           // row tiles per step up to which looking ahead pays
+constexpr Index ahead_tiles = 1;           // row tiles per step up to which looking ahead pays
+constexpr Index chunks = 32;               // of the steps, when layers are dealt out
 
-double read_time(double bytes) { return bytes / (bytes <= l2_bytes ? l2_bandwidth : l3_bandwidth); }
+constexpr Index tail_rows = 32;  // up to so many rows another split may pay in the tail
+
+std::atomic<Dealing> forced{Dealing::any};
+
+bool permitted(Dealing dealing) {
+  const Dealing only = forced.load(std::memory_order_relaxed);
+  return only == Dealing::any || only == dealing;
+}
+
+// What one direction of one layer costs, as the model sees it.
+struct LayerWork {
+  double input_flops, recurrent_flops;  // per frame
+  double input_bytes, recurrent_bytes;  // of weights
+  Index ahead_rows;                     // up to so many rows the input part runs ahead
+  Index columns;                        // outputs a split by units can deal out ...
+  Index grain;                          // ... in whole blocks of this many
+  double waits_per_step;                // barriers of a split by units
+  double packet;                        // scalars in a packet
+  double later_flops;                   // per frame, of what waits until after the recurrence
+};
+
+template <class T>
+LayerWork layer_work(const Config& config, Index layer, Pass pass) {
+  const Index V = kernels<T>().width;
+  const bool backward = pass == Pass::backward;
+  const double H = static_cast<double>(config.hidden_size);
+  const double P = static_cast<double>(config.output_size());
+  const double input = 4 * H * static_cast<double>(config.layer_input(layer));
+  const double recurrent = 4 * H * P + (config.projected() ? H * P : 0);
+  LayerWork work{};
+  work.recurrent_flops = 2 * recurrent;
+  work.recurrent_bytes = recurrent * sizeof(T);
+  work.waits_per_step = config.projected() ? 2 : 1;
+  work.packet = static_cast<double>(V);
+  if (backward) {
+    work.columns = config.output_size();
+    work.grain = 4 * V;
+    work.later_flops = 4 * input + 2 * recurrent;
+  } else {
+    work.input_flops = 2 * input;
+    work.input_bytes = input * sizeof(T);
+    work.ahead_rows = ahead_tiles * kernels<T>().max_rows;
+    work.columns = config.hidden_size;
+    work.grain = V;
+  }
+  return work;
+}
+
+double read_time(double bytes) {
+  return bytes / (bytes <= l1_bytes   ? l1_bandwidth
+                  : bytes <= l2_bytes ? l2_bandwidth
+                                      : l3_bandwidth);
+}
 
 // Reading weights hides behind computing, but not all of it.
 double overlap(double compute, double read) {
   return std::max(compute, read) + read_cost * std::min(compute, read);
 }
 
-// One direction on `members` threads.
-double rows_time(const LayerWork& work, const Schedule& schedule, int members) {
+// `frames` frames of `steps` steps, at most `rows` in one, on one core that has `share` of the
+// units.
+double time_of(const LayerWork& work, double steps, double frames, Index rows, double share) {
+  const bool ahead = rows <= work.ahead_rows;
+  const double rate = flops_per_lane * work.packet / share;
+  const double input = frames * work.input_flops / rate;
+  const double recurrent = frames * work.recurrent_flops / rate;
+  const double bytes = share * (work.recurrent_bytes + (ahead ? 0 : work.input_bytes));
+  const double read = steps * read_time(bytes);
+  const double cells = frames * share * static_cast<double>(work.columns) / work.packet * cell_time;
+  return (ahead ? input + overlap(recurrent, read) : overlap(input + recurrent, read)) + cells +
+         steps * step_time;
+}
+
+// Steps [0, until) of one direction, dealt out by rows.
+double rows_time(const LayerWork& work, const Schedule& schedule, Index until, int members) {
   double longest = 0;
   for (int m = 0; m < members; ++m) {
-    const Index begin = schedule.row_share(m, members), end = schedule.row_share(m + 1, members);
-    const double frames = static_cast<double>(schedule.frames_of_rows(begin, end));
-    const double compute = frames * work.flops_per_frame / (flops_per_packet * work.packet);
-    // The longest row of a share comes first and says how often its weights are read.
-    const double steps = begin < end ? static_cast<double>(schedule.length(begin)) : 0;
-    longest = std::max(longest, overlap(compute, steps * read_time(work.weight_bytes)));
+    const Index begin = schedule.row_share(m, members, until);
+    const Index end = schedule.row_share(m + 1, members, until);
+    if (begin == end) continue;
+    const Index frames = schedule.frames_of(end, until) - schedule.frames_of(begin, until);
+    const Index steps = std::min(schedule.length(begin), until);
+    longest = std::max(longest, time_of(work, static_cast<double>(steps),
+                                        static_cast<double>(frames), end - begin, 1));
   }
   return longest;
 }
 
-double units_time(const LayerWork& work, const Schedule& schedule, int members) {
+// Steps from `from` on of one direction, dealt out by units.
+double units_time(const LayerWork& work, const Schedule& schedule, Index from, int members) {
+  const Index all = schedule.steps();
+  if (from == all) return 0;
   const Index grains = (work.columns + work.grain - 1) / work.grain;
   const double share =
       static_cast<double>((grains + members - 1) / members) / static_cast<double>(grains);
-  const double steps = static_cast<double>(schedule.steps());
-  const double frames = static_cast<double>(schedule.frames());
-  const double compute = share * frames * work.flops_per_frame / (flops_per_packet * work.packet);
-  return overlap(compute, steps * read_time(share * work.weight_bytes)) +
+  const double steps = static_cast<double>(all - from);
+  const Index frames = schedule.frames() - schedule.frames_of(schedule.batch(), from);
+  return time_of(work, steps, static_cast<double>(frames), schedule.view().rows[from], share) +
          (members > 1 ? steps * work.waits_per_step * wait_time : 0);
+}
+
+struct Estimate {
+  LayerPlan plan;
+  double time;
+};
+
+// All directions of one layer on a team.
+Estimate plan_layer(const LayerWork& work, const Schedule& schedule, Index directions, int team) {
+  const Index steps = schedule.steps();
+  const Index* live = schedule.view().rows;
+  Estimate best{{steps, false}, std::numeric_limits<double>::infinity()};
+  const auto consider = [&](Index until, bool apart) {
+    const int members = apart ? team / 2 : team;
+    const double one =
+        rows_time(work, schedule, until, members) + units_time(work, schedule, until, members);
+    const double time = apart ? one : one * static_cast<double>(directions);
+    if (time < best.time) best = {{until, apart}, time};
+  };
+  if (team == 1 || permitted(Dealing::rows)) consider(steps, false);
+  if (team > 1 && permitted(Dealing::units)) consider(0, false);
+  if (team > 1 && directions == 2 && permitted(Dealing::directions)) {
+    consider(steps, true);
+    if (team > 3) consider(0, true);
+  }
+  if (team > 1 && permitted(Dealing::tail))
+    for (Index t = 1; t < steps; ++t)
+      if (live[t] != live[t - 1] && live[t] <= tail_rows) consider(t, false);
+  if (best.time == std::numeric_limits<double>::infinity()) consider(steps, false);
+  const double later = static_cast<double>(schedule.frames() * directions) * work.later_flops;
+  best.time += later / (flops_per_lane * work.packet * team);
+  return best;
 }
 
 }  // namespace
 
-LayerPlan plan_layer(const LayerWork& work, const Schedule& schedule, Index directions, int team) {
-  LayerPlan best{false, false, std::numeric_limits<double>::infinity()};
-  const auto consider = [&](bool split_units, bool apart) {
-    const int members = apart ? team / 2 : team;
-    const double one =
-        split_units ? units_time(work, schedule, members) : rows_time(work, schedule, members);
-    const double time = apart ? one : one * static_cast<double>(directions);
-    if (time < best.time) best = {split_units, apart, time};
-  };
-  consider(false, false);
-  if (team > 1) consider(true, false);
-  if (team > 1 && directions == 2) {
-    consider(false, true);
-    if (team > 3) consider(true, true);
-  }
-  return best;
-}
-
 template <class T>
-LayerWork layer_work(const Config& config, Index layer, bool backward) {
-  const Index V = kernels<T>().width;
-  const double H = static_cast<double>(config.hidden_size);
-  const double P = static_cast<double>(config.output_size());
-  const double inputs = backward ? P : static_cast<double>(config.layer_input(layer)) + P;
-  const double weights = 4 * H * inputs + (config.projected() ? H * P : 0);
-  return {2 * weights,
-          weights * sizeof(T),
-          backward ? config.output_size() : config.hidden_size,
-          backward ? 4 * V : V,
-          config.projected() ? 2.0 : 1.0,
-          static_cast<double>(V)};
-}
-
-template <class T>
-int plan_team(const Config& config, const Schedule& schedule, bool backward) {
-  const auto time = [&](int team) {
-    double sum = team > 1 ? team_time : 0;
-    for (Index l = 0; l < config.num_layers; ++l) {
-      const LayerWork work = layer_work<T>(config, l, backward);
-      sum += plan_layer(work, schedule, config.directions(), team).time;
-      if (backward)  // what waits until after the recurrence splits evenly
-        sum += static_cast<double>(schedule.frames()) * 3 * work.flops_per_frame *
-               static_cast<double>(config.directions()) / (flops_per_packet * work.packet) / team;
-    }
-    return sum;
+StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked) {
+  const Index L = config.num_layers, steps = schedule.steps();
+  const LayerWork works[2] = {layer_work<T>(config, 0, pass),
+                              layer_work<T>(config, L > 1 ? 1 : 0, pass)};
+  const auto one_by_one = [&](int team) {
+    Estimate layers[2];
+    for (int l = 0; l < 2; ++l)
+      layers[l] = plan_layer(works[l], schedule, config.directions(), team);
+    StackPlan plan{team, 0, std::vector<LayerPlan>(L, layers[1].plan)};
+    plan.layers[0] = layers[0].plan;
+    const double time = layers[0].time + static_cast<double>(L - 1) * layers[1].time;
+    return std::pair(std::move(plan), team > 1 ? time + team_time : time);
   };
+
+  auto best = one_by_one(1);
+  const bool choice = permitted(Dealing::alone);
   // Asking for the number of threads asks the system: not for a call shorter than that.
-  const double alone = time(1);
-  if (alone < team_time) return 1;
+  if (steps == 0 || forced == Dealing::alone || (choice && best.second < team_time))
+    return best.first;
   const int team = num_threads();
-  return team > 1 && time(team) < alone ? team : 1;
+  if (team == 1) return best.first;
+
+  auto together = one_by_one(team);
+  const double alone = best.second;
+  if (!choice || together.second < alone) best = std::move(together);
+  if (pass == Pass::forward && L > 1 && !config.bidirectional && !masked &&
+      permitted(Dealing::layers)) {
+    // A wave takes as long as its busiest thread, which has the most layers.
+    const int members = static_cast<int>(std::min<Index>(team, L));
+    const Index chunk = (steps + chunks - 1) / chunks, waves = (steps + chunk - 1) / chunk + L - 1;
+    const double most = static_cast<double>((L + members - 1) / members);
+    const double wave = most * plan_layer(works[1], schedule, 1, 1).time *
+                        static_cast<double>(chunk) / static_cast<double>(steps);
+    const double time = team_time + static_cast<double>(waves) * (wave + wait_time);
+    if (!choice || time < best.second)
+      best = {{members, chunk, std::vector<LayerPlan>(L, LayerPlan{steps, false})}, time};
+  }
+  return best.first;
 }
 
 template <class T>
@@ -118,10 +214,10 @@ Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, In
   return std::min(std::max({frames, rows, k.max_rows}), schedule.frames());
 }
 
-template LayerWork layer_work<float>(const Config&, Index, bool);
-template LayerWork layer_work<double>(const Config&, Index, bool);
-template int plan_team<float>(const Config&, const Schedule&, bool);
-template int plan_team<double>(const Config&, const Schedule&, bool);
+void force_dealing(Dealing dealing) { forced.store(dealing, std::memory_order_relaxed); }
+
+template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool);
+template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool);
 template Index plan_ahead<float>(const Config&, Index, const Schedule&, Index);
 template Index plan_ahead<double>(const Config&, Index, const Schedule&, Index);
 

@@ -1,9 +1,11 @@
-// How a layer is dealt to threads.
+// How a network is dealt to threads.
 //
 // Owns: the cost model and its constants. Must not know: weights' values, memory, Python.
 //
 // Whatever is chosen, the bits of the result are the same; only the time differs.
 #pragma once
+
+#include <vector>
 
 #include "config.hpp"
 #include "parallel.hpp"
@@ -11,34 +13,34 @@
 
 namespace lstm_native {
 
-// What one direction of one layer costs, as the model sees it.
-struct LayerWork {
-  double flops_per_frame;
-  double weight_bytes;    // read at every step
-  Index columns;          // outputs a split by units can deal out ...
-  Index grain;            // ... in whole blocks of this many
-  double waits_per_step;  // barriers of a split by units
-  double packet;          // scalars in a packet
-};
+enum class Pass { forward, backward };
 
+// Steps before `rows_until` are dealt out by rows, nobody waiting for anybody; the others, in
+// which few rows may be left, by units, with a barrier at every step.
 struct LayerPlan {
-  bool split_units = false;       // else rows
-  bool directions_apart = false;  // one half of the team for each direction
-  double time = 0;                // estimated, nanoseconds
+  Index rows_until;
+  bool directions_apart;  // one half of the team for each direction
 };
 
-LayerPlan plan_layer(const LayerWork& work, const Schedule& schedule, Index directions, int team);
+// A whole call. With a `chunk`, each thread takes layers of its own and runs them chunk by chunk,
+// each layer one chunk behind the one below; else all threads run one layer after the other.
+struct StackPlan {
+  int threads;
+  Index chunk;  // steps, or 0
+  std::vector<LayerPlan> layers;
+};
 
-// The work of one step of the recurrence, forwards or backwards.
+// With dropout `masked`, layers are never run in chunks: masks are made a layer at a time.
 template <class T>
-LayerWork layer_work(const Config& config, Index layer, bool backward);
-
-// Team size for a whole call: everyone when that is estimated faster than one, else one.
-template <class T>
-int plan_team(const Config& config, const Schedule& schedule, bool backward);
+StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked);
 
 // Frames whose input part a thread computes ahead of the recurrence; 0: none.
 template <class T>
 Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, Index rows);
+
+// For tests and the benchmark: only this way of dealing work out is considered, where it is
+// possible.
+enum class Dealing { any, alone, rows, units, tail, directions, layers };
+void force_dealing(Dealing dealing);
 
 }  // namespace lstm_native

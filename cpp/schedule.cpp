@@ -1,6 +1,7 @@
 #include "schedule.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -54,16 +55,32 @@ Schedule Schedule::packed(const Index* batch_sizes, Index steps, const Index* or
           order ? std::vector<Index>(order, order + batch) : identity(batch)};
 }
 
-Index Schedule::row_share(Index part, Index parts) const {
-  const Index frames = frames_before_row_.back();
+Index Schedule::frames_of(Index rows, Index until) const {
+  if (until == 0) return 0;
+  // The first `whole` rows live through all of these steps.
+  const Index whole = std::min(rows, rows_[until - 1]);
+  return whole * until + frames_before_row_[rows] - frames_before_row_[whole];
+}
+
+Index Schedule::row_share(Index part, Index parts, Index until) const {
+  const Index frames = frames_of(batch(), until);
   if (part == 0 || frames == 0) return part == 0 ? 0 : batch();
   if (part == parts) return batch();
   // The row whose frames the even cut falls into goes to the nearer side.
   const double cut =
       static_cast<double>(frames) * static_cast<double>(part) / static_cast<double>(parts);
-  const auto row = std::lower_bound(frames_before_row_.begin(), frames_before_row_.end(), cut);
-  const Index r = row - frames_before_row_.begin();
-  return r > 0 && cut - static_cast<double>(row[-1]) < static_cast<double>(*row) - cut ? r - 1 : r;
+  Index low = 0, high = batch();  // the first row count with at least `cut` frames
+  while (low < high) {
+    const Index middle = (low + high) / 2;
+    if (static_cast<double>(frames_of(middle, until)) < cut)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  const auto distance = [&](Index row) {
+    return std::abs(static_cast<double>(frames_of(row, until)) - cut);
+  };
+  return low > 0 && distance(low - 1) < distance(low) ? low - 1 : low;
 }
 
 Offsets Offsets::strided(const Schedule& schedule, Index step_stride, Index row_stride) {

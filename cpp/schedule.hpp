@@ -25,14 +25,12 @@ class Schedule {
   Index batch() const { return static_cast<Index>(order_.size()); }
   Index frames() const { return first_.back(); }
 
-  // Of sorted rows.
-  Index length(Index row) const { return frames_of_rows(row, row + 1); }
-  Index frames_of_rows(Index begin, Index end) const {
-    return frames_before_row_[end] - frames_before_row_[begin];
-  }
-
-  // Sorted rows are dealt out so that frames, not rows, balance: where part `part` begins.
-  Index row_share(Index part, Index parts) const;
+  Index length(Index row) const { return frames_before_row_[row + 1] - frames_before_row_[row]; }
+  // Frames of the first `rows` sorted rows in steps [0, until).
+  Index frames_of(Index rows, Index until) const;
+  // Sorted rows are dealt out so that frames in steps [0, until), not rows, balance: where part
+  // `part` begins.
+  Index row_share(Index part, Index parts, Index until) const;
 
  private:
   Schedule(std::vector<Index> rows, std::vector<Index> order);

@@ -20,7 +20,7 @@ class BackwardStack {
         config_(tape.config()),
         schedule_(tape.sequences().schedule),
         gradients_(gradients),
-        threads_(plan_team<T>(config_, schedule_, true)),
+        plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
         dh_offset_(checked_product(config_.projected() ? schedule_.frames() : schedule_.batch(),
                                    config_.output_size())) {
@@ -43,7 +43,7 @@ class BackwardStack {
     chunk_ = std::clamp(schedule_.frames(), Index{1}, chunk_frames);
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
-    for (int thread = 0; thread < threads_; ++thread) {
+    for (int thread = 0; thread < plan_.threads; ++thread) {
       pointers_.emplace_back(chunk_);
       left_.emplace_back(chunk_ * k.left_columns);
     }
@@ -51,7 +51,7 @@ class BackwardStack {
 
   void run() {
     if (schedule_.frames() == 0) return;
-    run_team(threads_, [this](const Team& team) {
+    run_team(plan_.threads, [this](const Team& team) {
       for (Index l = config_.num_layers - 1; l >= 0; --l) run_layer(l, team);
     });
   }
@@ -88,12 +88,12 @@ class BackwardStack {
   void run_layer(Index layer, const Team& team) {
     const Index D = config_.directions();
     for (Index d = 0; d < D; ++d)
-      kernels<T>().transpose(tape_.weights().layer(layer, d), transposed(d), unit_part(0, team));
+      kernels<T>().transpose(tape_.weights().layer(layer, d), transposed(d), output_part(team));
     team.wait();
-    const LayerPlan plan =
-        plan_layer(layer_work<T>(config_, layer, true), schedule_, D, team.size());
+    const LayerPlan& plan = plan_.layers[layer];
     for_directions(D, plan, team, [&](Index direction, const Team& members) {
-      recur(layer, direction, layer_part(plan, schedule_, members));
+      for_stretches(plan, schedule_, direction == 0, members,
+                    [&](const Part& part) { recur(layer, direction, part); });
     });
     team.wait();
     for (Index d = 0; d < D; ++d)
@@ -160,7 +160,7 @@ class BackwardStack {
     pass.d_bias_ih = d.bias_ih;
     pass.d_bias_hh = d.bias_hh;
     pass.d_weight_hr = d.weight_hr;
-    Part part = unit_part(0, team);
+    Part part = output_part(team);
     const Range frames = team_range(count, team);
     part.row_begin = frames.begin;
     part.row_end = frames.end;
@@ -197,7 +197,7 @@ class BackwardStack {
   const Config& config_;
   const Schedule& schedule_;
   const Gradients<T>& gradients_;
-  const int threads_;
+  const StackPlan plan_;
   const Offsets inner_offsets_;
   const Index dh_offset_;  // from one direction's dh to the other's
   Transposed transposed_[2];

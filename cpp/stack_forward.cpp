@@ -1,4 +1,5 @@
-// Forward through the stack: inner outputs alternate between two buffers, or stay on the tape.
+// Forward through the stack: inner outputs stay on the tape, else alternate between two buffers;
+// when threads take layers of their own, each has its buffer.
 #include "dispatch.hpp"
 #include "stack.hpp"
 #include "stack_team.hpp"
@@ -17,14 +18,16 @@ class ForwardStack {
         schedule_(sequences.schedule),
         dropout_(dropout),
         tape_(tape),
-        threads_(plan_team<T>(config_, schedule_, false)),
+        plan_(plan_stack<T>(config_, schedule_, Pass::forward, dropout.active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
     if (!tape_)
-      for (Index l = 0; l + 1 < config_.num_layers && l < 2; ++l) inner_.emplace_back(inner);
+      for (Index l = 0; l + 1 < config_.num_layers && (l < 2 || plan_.chunk); ++l)
+        inner_.emplace_back(inner);
     if (config_.projected())
-      cell_output_ = Buffer<T>(checked_product(
-          config_.directions(), checked_product(schedule_.batch(), config_.hidden_size)));
+      cell_output_ =
+          Buffer<T>(checked_product(plan_.chunk ? config_.num_layers : config_.directions(),
+                                    checked_product(schedule_.batch(), config_.hidden_size)));
     // The most any layer, split and thread can ask for.
     Index ahead = 0;
     for (Index l = 0; l < config_.num_layers; ++l)
@@ -34,31 +37,51 @@ class ForwardStack {
         ahead = std::max(ahead, frames);
       }
     ahead_size_ = ahead * kernels<T>().gate_columns(config_.hidden_size);
-    ahead_ = Buffer<T>(checked_product(threads_, ahead_size_));
+    ahead_ = Buffer<T>(checked_product(plan_.threads, ahead_size_));
   }
 
   void run() {
     dropout_.draw();
-    run_team(threads_, [this](const Team& team) {
-      for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
+    run_team(plan_.threads, [this](const Team& team) {
+      if (plan_.chunk)
+        run_waves(team);
+      else
+        for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
     });
   }
 
  private:
   // [F, D * P] of an inner layer, before and after dropout.
-  T* output(Index layer) { return tape_ ? tape_->output(layer) : inner_[layer % 2].data(); }
+  T* output(Index layer) {
+    return tape_ ? tape_->output(layer) : inner_[layer % inner_.size()].data();
+  }
   T* dropped(Index layer) { return tape_ ? tape_->dropped(layer) : output(layer); }
 
   void run_layer(Index layer, const Team& team) {
-    const LayerPlan plan = plan_layer(layer_work<T>(config_, layer, false), schedule_,
-                                      config_.directions(), team.size());
+    const LayerPlan& plan = plan_.layers[layer];
     for_directions(config_.directions(), plan, team, [&](Index direction, const Team& members) {
-      run_direction(layer, direction, layer_part(plan, schedule_, members), team.rank());
+      for_stretches(plan, schedule_, direction == 1, members,
+                    [&](const Part& part) { run_direction(layer, direction, part, team.rank()); });
     });
     team.wait();
     if (layer + 1 < config_.num_layers && dropout_.active()) {
       const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
       dropout_.apply(layer, output(layer), dropped(layer), share.begin, share.end);
+      team.wait();
+    }
+  }
+
+  // Wave w computes chunk w - l of every layer l: what it reads was written in the wave before.
+  void run_waves(const Team& team) {
+    const Index steps = schedule_.steps(), L = config_.num_layers, chunk = plan_.chunk;
+    const Index chunks = (steps + chunk - 1) / chunk;
+    for (Index wave = 0; wave < chunks + L - 1; ++wave) {
+      for (Index l = team.rank(); l < L; l += team.size()) {
+        const Index begin = (wave - l) * chunk;
+        if (begin >= 0 && begin < steps)
+          run_direction(l, 0, step_part(schedule_, begin, std::min(begin + chunk, steps)),
+                        team.rank());
+      }
       team.wait();
     }
   }
@@ -77,7 +100,8 @@ class ForwardStack {
     pass.y.base += direction * P;
     pass.h = sequences_.h + state * N * P;
     pass.c = sequences_.c + state * N * H;
-    if (config_.projected()) pass.cell_output = cell_output_.data() + direction * N * H;
+    if (config_.projected())
+      pass.cell_output = cell_output_.data() + (plan_.chunk ? layer : direction) * N * H;
     if (tape_) {
       pass.gates = tape_->gates(layer, direction);
       pass.cells = tape_->cells(layer, direction);
@@ -93,7 +117,7 @@ class ForwardStack {
   const Schedule& schedule_;
   Dropout& dropout_;
   Tape<T>* tape_;
-  const int threads_;
+  const StackPlan plan_;
   const Offsets inner_offsets_;
   std::vector<Buffer<T>> inner_;
   Buffer<T> cell_output_;

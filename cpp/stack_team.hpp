@@ -1,6 +1,6 @@
 // The team at a layer, shared by the forward and the backward stack.
 //
-// Owns: which direction and which part of a layer a thread takes under a plan.
+// Owns: which direction, which stretch of time and which part of it a thread takes under a plan.
 // Must not know: what is computed there.
 #pragma once
 
@@ -21,20 +21,39 @@ void for_directions(Index directions, const LayerPlan& plan, const Team& team, c
 
 inline void wait_team(void* team) { static_cast<const Team*>(team)->wait(); }
 
-// A part that shares outputs with the whole team, all rows.
-inline Part unit_part(Index rows, const Team& team) {
-  return {0, rows, team.rank(), team.size(), wait_team, const_cast<Team*>(&team)};
+// A share of the outputs; all rows of no step in particular.
+inline Part output_part(const Team& team) {
+  return {0, 0, 0, 0, team.rank(), team.size(), wait_team, const_cast<Team*>(&team)};
 }
 
-// A part of rows of its own, all outputs: nobody to wait for.
-inline Part row_part(Index row_begin, Index row_end) {
-  return {row_begin, row_end, 0, 1, nullptr, nullptr};
+// Steps [begin, end) of all rows, all outputs: nobody to wait for.
+inline Part step_part(const Schedule& schedule, Index begin, Index end) {
+  return {begin, end, 0, schedule.batch(), 0, 1, nullptr, nullptr};
 }
 
-inline Part layer_part(const LayerPlan& plan, const Schedule& schedule, const Team& team) {
-  if (plan.split_units) return unit_part(schedule.batch(), team);
-  return row_part(schedule.row_share(team.rank(), team.size()),
-                  schedule.row_share(team.rank() + 1, team.size()));
+// Calls f(part) for this thread's part of each stretch of a layer. `falling` time goes from the
+// last step to the first.
+template <class F>
+void for_stretches(const LayerPlan& plan, const Schedule& schedule, bool falling, const Team& team,
+                   const F& f) {
+  const Index steps = schedule.steps(), cut = plan.rows_until;
+  const auto by_rows = [&] {
+    f(Part{0, cut, schedule.row_share(team.rank(), team.size(), cut),
+           schedule.row_share(team.rank() + 1, team.size(), cut), 0, 1, nullptr, nullptr});
+  };
+  const auto by_units = [&] {
+    Part part = output_part(team);
+    part.step_begin = cut;
+    part.step_end = steps;
+    part.row_end = schedule.batch();
+    f(part);
+  };
+  const bool both = 0 < cut && cut < steps;
+  if (falling && cut < steps) by_units();
+  if (falling && both) team.wait();
+  if (cut > 0) by_rows();
+  if (!falling && both) team.wait();
+  if (!falling && cut < steps) by_units();
 }
 
 // This thread's share of `count` equal things.

@@ -25,6 +25,7 @@ from builders import (
     ragged_lengths,
     run,
 )
+from lstm_native import _core
 
 DTYPES = ("float32", "float64")
 SEED = 97
@@ -40,6 +41,8 @@ REGIMES = {
     "many units, two ways": {"T": 8, "N": 3, "I": 40, "H": 290, "D": 2},
     "stacked": {"T": 16, "N": 17, "I": 40, "H": 72, "L": 2, "D": 2},
     "projected": {"T": 16, "N": 25, "I": 65, "H": 130, "proj": 67, "L": 2},
+    "one row, stacked": {"T": 70, "N": 1, "I": 9, "H": 40, "L": 3},
+    "stacked, one way": {"T": 33, "N": 9, "I": 9, "H": 40, "L": 4, "proj": 12},
     "dropout": {"T": 12, "N": 9, "I": 17, "H": 33, "L": 3, "D": 2, "dropout": 0.4},
 }
 
@@ -81,6 +84,35 @@ def test_thread_counts(case, ragged, rng) -> None:
     for threads in (2, 3, 4, 8, 2, 1):
         lstm_native.set_num_threads(threads)
         assert_same(seeded_run(lstm, data, lengths=lengths), expected, f"{threads} threads")
+
+
+DEALINGS = ("rows", "units", "tail", "directions", "layers")
+
+
+@pytest.fixture
+def dealing():
+    yield _core.force_dealing
+    _core.force_dealing("any")
+
+
+@every_regime
+@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
+def test_ways_of_dealing_work_out(case, ragged, rng, dealing) -> None:
+    lstm, data = network(case, rng), problem(case, rng)
+    lengths = ragged_lengths(case, rng) if ragged else None
+    dealing("alone")
+    expected = seeded_run(lstm, data, lengths=lengths)
+    for name in DEALINGS:
+        dealing(name)
+        for threads in (2, 3, 4, 7):
+            lstm_native.set_num_threads(threads)
+            got = seeded_run(lstm, data, lengths=lengths)
+            assert_same(got, expected, f"{name} on {threads} threads")
+
+
+def test_an_unknown_way_is_refused() -> None:
+    with pytest.raises(ValueError, match="dealing"):
+        _core.force_dealing("columns")
 
 
 def shifted(array: Array, offset: int) -> Array:

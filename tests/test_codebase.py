@@ -34,7 +34,8 @@ MAY_INCLUDE = {
     "stack_forward": {"stack", "stack_team", "dispatch"},
     "stack_backward": {"stack", "stack_team", "dispatch"},
     "bindings": {
-        "arrays", "handles", "stack", "weights", "config", "dispatch", "parallel", "generator",
+        "arrays", "handles", "stack", "weights", "config", "dispatch", "parallel", "plan",
+        "generator",
     },
 }  # fmt: skip
 

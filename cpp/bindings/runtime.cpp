@@ -1,9 +1,11 @@
 // Threads, the ISA, and what the core was built from.
+#include <map>
 #include <numeric>
 
 #include "arrays.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
+#include "plan.hpp"
 
 namespace lstm_native::bindings {
 namespace {
@@ -14,6 +16,16 @@ void set_threads(py::handle count) {
     throw py::value_error("count should be -1 (all) or from 1 to 256, got: " +
                           std::to_string(value));
   set_num_threads(static_cast<int>(value));
+}
+
+void force(py::handle dealing) {
+  static const std::map<std::string, Dealing> names{
+      {"any", Dealing::any},      {"alone", Dealing::alone}, {"rows", Dealing::rows},
+      {"units", Dealing::units},  {"tail", Dealing::tail},   {"directions", Dealing::directions},
+      {"layers", Dealing::layers}};
+  const auto found = names.find(py::str(dealing).cast<std::string>());
+  if (found == names.end()) throw py::value_error("dealing should be the name of a Dealing");
+  force_dealing(found->second);
 }
 
 py::list isas() {
@@ -83,6 +95,7 @@ double read(py::handle buffer, py::handle iterations) {
 void register_runtime(py::module_& m) {
   m.def("set_num_threads", &set_threads, py::arg("count"));
   m.def("get_num_threads", &num_threads);
+  m.def("force_dealing", &force, py::arg("dealing"));
   m.def("isa", [] { return active_table().name; });
   m.def("isas", &isas);
   m.def("build_info", &build_info);

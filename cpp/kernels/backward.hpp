@@ -23,8 +23,8 @@ class Backward {
       : pass_(pass), part_(part), gates_(gate_count * pass.hidden) {}
 
   void run() {
-    for (Index s = pass_.steps.steps - 1; s >= 0; --s) {
-      const Index t = visited(pass_.steps, pass_.reverse, s);
+    for (Index s = step_count(part_) - 1; s >= 0; --s) {
+      const Index t = visited(part_, pass_.reverse, s);
       const RowRange ending = rows_ending(pass_.steps, pass_.reverse, t, part_);
       output_gradient(t, ending);
       if (pass_.projected) {
@@ -118,7 +118,7 @@ class Backward {
   // d h_0 = dz W_hh of each row's first step.
   void initial_gradient() const {
     const Share panels = share_of(panel_count<T>(pass_.output), part_);
-    for (Index t = 0; t < pass_.steps.steps; ++t) {
+    for (Index t = part_.step_begin; t < part_.step_end; ++t) {
       const RowRange first = rows_beginning(pass_.steps, pass_.reverse, t, part_);
       multiply<T>(
           rows<T>([&](Index r) { return static_cast<const T*>(gates(t, r)); }), first.begin,

@@ -29,10 +29,9 @@ class Forward {
         panel_stride_((pass.weights.input_size + pass.weights.output) * panel_width<T>) {}
 
   void run() {
-    const Index steps = pass_.steps.steps;
-    for (Index s = 0; s < steps; ++s) {
+    for (Index s = 0; s < step_count(part_); ++s) {
       if (pass_.ahead && s == ahead_end_) run_ahead(s);
-      const Index t = visited(pass_.steps, pass_.reverse, s);
+      const Index t = visited(part_, pass_.reverse, s);
       const Index row_end = live_end(pass_.steps, t, part_);
       gates(t, row_end);
       if (pass_.weights.projected) {
@@ -56,25 +55,25 @@ class Forward {
   // where one step alone has too few, and W_ih is read once for all of them.
   void run_ahead(Index s_begin) {
     Index frames = 0, s = s_begin;
-    for (; s < pass_.steps.steps; ++s) {
-      const Index t = visited(pass_.steps, pass_.reverse, s);
+    for (; s < step_count(part_); ++s) {
+      const Index t = visited(part_, pass_.reverse, s);
       const Index live = live_end(pass_.steps, t, part_) - part_.row_begin;
       if (frames + live > pass_.ahead_frames) break;
       frames += live;
     }
     ahead_end_ = s;
     ahead_next_ = 0;
-    Index t = visited(pass_.steps, pass_.reverse, s_begin), t_first = 0;
+    Index t = visited(part_, pass_.reverse, s_begin), t_first = 0;
     Index cursor = s_begin;
     const auto x_row = [&](Index i) {
       if (i < t_first) {  // a new pass over the frames
         cursor = s_begin;
-        t = visited(pass_.steps, pass_.reverse, cursor);
+        t = visited(part_, pass_.reverse, cursor);
         t_first = 0;
       }
       for (Index live; i >= t_first + (live = live_end(pass_.steps, t, part_) - part_.row_begin);) {
         t_first += live;
-        t = visited(pass_.steps, pass_.reverse, ++cursor);
+        t = visited(part_, pass_.reverse, ++cursor);
       }
       return static_cast<const T*>(frame(pass_.x, t, part_.row_begin + i - t_first));
     };
@@ -183,7 +182,7 @@ class Forward {
   // h_n: each row's last output. Rows are dealt to the shares; every frame is complete by now.
   void settle() const {
     const Index output = pass_.weights.output;
-    for (Index t = pass_.steps.steps - 1; t >= 0; --t) {
+    for (Index t = part_.step_begin; t < part_.step_end; ++t) {
       const auto [begin, end] = rows_ending(pass_.steps, pass_.reverse, t, part_);
       for (Index r = begin; r < end; ++r)
         if (r % part_.shares == part_.share)

@@ -23,10 +23,12 @@ inline Index live_end(const Steps& steps, Index step, const Part& part) {
   return live < part.row_begin ? part.row_begin : smaller(live, part.row_end);
 }
 
-// The s-th step a scan visits; the reverse direction starts at the end.
-inline Index visited(const Steps& steps, bool reverse, Index s) {
-  return reverse ? steps.steps - 1 - s : s;
+// The s-th step of a part a scan visits; the reverse direction starts at the end.
+inline Index visited(const Part& part, bool reverse, Index s) {
+  return reverse ? part.step_end - 1 - s : part.step_begin + s;
 }
+
+inline Index step_count(const Part& part) { return part.step_end - part.step_begin; }
 
 // The rows of a part whose scan ends at step t: all in reverse, where t is 0; forwards those that
 // are no longer alive one step later.
