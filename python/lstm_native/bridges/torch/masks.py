@@ -15,8 +15,9 @@ from torch import Tensor
 from lstm_native import functional
 from lstm_native.functional import Engine
 
-# Between the two halves of a loan no other call of ours may borrow the same state.
+# Between the two halves of a loan no other call of ours may borrow the same state, or the engine.
 _lock = threading.Lock()
+_engine = functional.generator(0)
 
 
 def engine_at(state: bytes) -> Engine:
@@ -41,6 +42,6 @@ def borrowed() -> Iterator[tuple[Engine, bytes]]:
     """An engine for the block, and its state before it; torch's generator ends where it ends."""
     with _lock:
         before = state_now()
-        engine = engine_at(before)
-        yield engine, before
-        torch.set_rng_state(as_tensor(engine.get_state()))
+        _engine.set_state(before)
+        yield _engine, before
+        torch.set_rng_state(as_tensor(_engine.get_state()))

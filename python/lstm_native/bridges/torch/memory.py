@@ -23,7 +23,7 @@ DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 
 def as_array(tensor: Tensor) -> FloatArray:
     """The memory of a CPU tensor as an ndarray: no copy, no gradient."""
-    return tensor.detach().resolve_neg().numpy()
+    return (tensor.detach() if tensor.requires_grad else tensor).resolve_neg().numpy()
 
 
 class Memory:
