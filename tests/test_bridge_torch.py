@@ -250,6 +250,30 @@ def test_what_was_saved_must_not_change(changed, torch, bridge) -> None:
         loss.backward()
 
 
+def test_checkpointing(torch, bridge) -> None:
+    """Recomputed under torch.utils.checkpoint: the same masks, the same gradients."""
+    from torch.utils.checkpoint import checkpoint
+
+    lstm = bridge.LSTM(3, 4, 2, dropout=0.5)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    variables = [x, *lstm.parameters()]
+    torch.manual_seed(8)
+    expected = torch.autograd.grad(lstm(x)[0].sum(), variables)
+    torch.manual_seed(8)
+    output = checkpoint(lambda x: lstm(x)[0], x, use_reentrant=False)
+    got = torch.autograd.grad(output.sum(), variables)
+    assert all(map(torch.equal, got, expected))
+
+
+def test_parameters_converted_before_a_second_pass(torch, bridge) -> None:
+    lstm = bridge.LSTM(3, 4)
+    loss = lstm(torch.randn(5, 2, 3))[0].sum()
+    loss.backward(retain_graph=True)
+    lstm.half()
+    with pytest.raises(RuntimeError, match="converted since its forward pass"):
+        loss.backward()
+
+
 def test_gradients_only_where_they_are_wanted(torch, bridge) -> None:
     ours, theirs = pair(torch, bridge, 3, 4)
     x = torch.randn(5, 2, 3)

@@ -87,18 +87,16 @@ class Network(torch.autograd.Function):
         call, needed = ctx.call, ctx.needs_input_grad[2:]
         if torch.is_grad_enabled() or _batched(given):
             call.say("double backward, or gradients in batches")
-            return (
-                None,
-                None,
-                *_through_torch(call, (x, h_0, c_0, *weights), needed, given, ctx.random),
-            )
+            saved = (x, h_0, c_0, *weights)
+            return None, None, *_through_torch(call, saved, needed, given, ctx.random)
         tape, ctx.tape = ctx.tape, None
         if tape is None or ctx.watch._version != ctx.version:
             engine = functional.generator(0) if call.dropout else None
             if ctx.random is not None:
                 engine = masks.engine_at(ctx.random)
             values = call.memory.flat(weights)
-            assert values is not None  # torch saves them as they were
+            if values is None:
+                raise RuntimeError("the LSTM's parameters were converted since its forward pass")
             _, _, tape = _record(call, values, x, h_0, c_0, engine)
         ctx.watch = None
         dtype = DTYPES[call.memory.dtype]
