@@ -3,6 +3,8 @@ a file may grow. The map and its reasons are in CONTRIBUTING.md."""
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ LAYERS = [
     {"_module", "random"},
     {"lstm", "cell", "checkpoints", "optim"},
     {"__init__"},
+    {"bridges"},
     {"demo", "__main__"},
 ]
 
@@ -143,9 +146,30 @@ def test_nothing_loads_a_pickle() -> None:
         assert not re.search(r"pickle\.loads?\(|allow_pickle=True", path.read_text()), path.name
 
 
-def test_no_torch_in_the_package() -> None:
+@pytest.mark.parametrize(
+    ("framework", "home"), [("torch", "bridges/torch/"), ("autograd", "bridges/autograd.py")]
+)
+def test_each_framework_is_imported_by_its_bridge_alone(framework: str, home: str) -> None:
+    importers = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in sources(PACKAGE, ".py")
+        if re.search(rf"^\s*(import|from) {framework}\b", path.read_text(), re.MULTILINE)
+    ]
+    assert importers
+    assert all(name.startswith(home) for name in importers), importers
+
+
+def test_nothing_imports_a_bridge() -> None:
     for path in sources(PACKAGE, ".py"):
-        assert not re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE), path.name
+        if "bridges" not in path.relative_to(PACKAGE).parts:
+            found = re.search(r"^\s*(import|from) .*\bbridges\b", path.read_text(), re.MULTILINE)
+            assert not found, path.name
+
+
+def test_importing_the_package_imports_no_framework() -> None:
+    code = "import sys, lstm_native; print({'torch', 'autograd'} & set(sys.modules) or 'none')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "none"
 
 
 @pytest.mark.parametrize("folder", ["cpp", "python", "tests", "bench"])
