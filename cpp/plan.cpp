@@ -168,13 +168,12 @@ StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, 
   const LayerWork works[2] = {layer_work<T>(config, 0, pass),
                               layer_work<T>(config, L > 1 ? 1 : 0, pass)};
   const auto one_by_one = [&](int team) {
-    Estimate layers[2];
-    for (int l = 0; l < 2; ++l)
-      layers[l] = plan_layer(works[l], schedule, config.directions(), team);
-    StackPlan plan{team, 0, std::vector<LayerPlan>(L, layers[1].plan)};
-    plan.layers[0] = layers[0].plan;
-    const double time = layers[0].time + static_cast<double>(L - 1) * layers[1].time;
-    return std::pair(std::move(plan), team > 1 ? time + team_time : time);
+    const Estimate first = plan_layer(works[0], schedule, config.directions(), team);
+    const Estimate others =
+        L > 1 ? plan_layer(works[1], schedule, config.directions(), team) : first;
+    const double time = first.time + static_cast<double>(L - 1) * others.time;
+    return std::pair(StackPlan{team, 0, first.plan, others.plan},
+                     team > 1 ? time + team_time : time);
   };
 
   auto best = one_by_one(1);
@@ -185,9 +184,9 @@ StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, 
   const int team = num_threads();
   if (team == 1) return best.first;
 
-  auto together = one_by_one(team);
+  const auto together = one_by_one(team);
   const double alone = best.second;
-  if (!choice || together.second < alone) best = std::move(together);
+  if (!choice || together.second < alone) best = together;
   if (pass == Pass::forward && L > 1 && !config.bidirectional && !masked &&
       permitted(Dealing::layers)) {
     // A wave takes as long as its busiest thread, which has the most layers.
@@ -198,7 +197,7 @@ StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, 
                         static_cast<double>(chunk) / static_cast<double>(steps);
     const double time = team_time + static_cast<double>(waves) * (wave + wait_time);
     if (!choice || time < best.second)
-      best = {{members, chunk, std::vector<LayerPlan>(L, LayerPlan{steps, false})}, time};
+      best = {{members, chunk, {steps, false}, {steps, false}}, time};
   }
   return best.first;
 }

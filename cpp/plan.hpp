@@ -5,8 +5,6 @@
 // Whatever is chosen, the bits of the result are the same; only the time differs.
 #pragma once
 
-#include <vector>
-
 #include "config.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
@@ -27,7 +25,8 @@ struct LayerPlan {
 struct StackPlan {
   int threads;
   Index chunk;  // steps, or 0
-  std::vector<LayerPlan> layers;
+  LayerPlan first, others;
+  const LayerPlan& of(Index layer) const { return layer == 0 ? first : others; }
 };
 
 // With dropout `masked`, layers are never run in chunks: masks are made a layer at a time.

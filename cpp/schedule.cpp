@@ -8,41 +8,48 @@
 namespace lstm_native {
 namespace {
 
-std::vector<Index> identity(Index count) {
-  std::vector<Index> order(count);
+Indices identity(Index count) {
+  Indices order(count);
   std::iota(order.begin(), order.end(), Index{0});
   return order;
 }
 
+Indices copy(const Index* from, Index count) {
+  Indices to(count);
+  std::copy_n(from, count, to.data());
+  return to;
+}
+
 }  // namespace
 
-Schedule::Schedule(std::vector<Index> rows, std::vector<Index> order)
-    : rows_(std::move(rows)), order_(std::move(order)) {
-  first_.reserve(rows_.size() + 1);
-  first_.push_back(0);
-  for (const Index live : rows_) first_.push_back(checked_sum(first_.back(), live));
-
-  frames_before_row_.reserve(order_.size() + 1);
-  frames_before_row_.push_back(0);
+Schedule::Schedule(Indices rows, Indices order)
+    : rows_(std::move(rows)),
+      first_(steps() + 1),
+      order_(std::move(order)),
+      frames_before_row_(batch() + 1) {
+  first_[0] = frames_before_row_[0] = 0;
+  for (Index t = 0; t < steps(); ++t) first_[t + 1] = checked_sum(first_[t], rows_[t]);
   Index length = steps();
   for (Index r = 0; r < batch(); ++r) {
     while (length > 0 && rows_[length - 1] <= r) --length;
-    frames_before_row_.push_back(frames_before_row_.back() + length);
+    frames_before_row_[r + 1] = frames_before_row_[r] + length;
   }
 }
 
 Schedule Schedule::dense(Index steps, Index batch) {
   checked_product(steps, batch);
-  return {std::vector<Index>(batch ? steps : 0, batch), identity(batch)};
+  Indices rows(batch ? steps : 0);
+  std::fill(rows.begin(), rows.end(), batch);
+  return {std::move(rows), identity(batch)};
 }
 
 Schedule Schedule::padded(const Index* lengths, Index batch) {
-  std::vector<Index> order = identity(batch);
+  Indices order = identity(batch);
   std::stable_sort(order.begin(), order.end(),
                    [&](Index a, Index b) { return lengths[a] > lengths[b]; });
-  std::vector<Index> rows(batch ? lengths[order[0]] : 0);
+  Indices rows(batch ? lengths[order[0]] : 0);
   Index live = batch;
-  for (Index t = 0; t < static_cast<Index>(rows.size()); ++t) {
+  for (Index t = 0; t < rows.size(); ++t) {
     while (lengths[order[live - 1]] <= t) --live;
     rows[t] = live;
   }
@@ -51,8 +58,7 @@ Schedule Schedule::padded(const Index* lengths, Index batch) {
 
 Schedule Schedule::packed(const Index* batch_sizes, Index steps, const Index* order) {
   const Index batch = steps ? batch_sizes[0] : 0;
-  return {std::vector<Index>(batch_sizes, batch_sizes + steps),
-          order ? std::vector<Index>(order, order + batch) : identity(batch)};
+  return {copy(batch_sizes, steps), order ? copy(order, batch) : identity(batch)};
 }
 
 Index Schedule::frames_of(Index rows, Index until) const {
@@ -84,9 +90,7 @@ Index Schedule::row_share(Index part, Index parts, Index until) const {
 }
 
 Offsets Offsets::strided(const Schedule& schedule, Index step_stride, Index row_stride) {
-  Offsets offsets;
-  offsets.step_.resize(schedule.steps());
-  offsets.row_.resize(schedule.batch());
+  Offsets offsets(schedule.steps(), schedule.batch());
   for (Index t = 0; t < schedule.steps(); ++t) offsets.step_[t] = t * step_stride;
   for (Index r = 0; r < schedule.batch(); ++r)
     offsets.row_[r] = schedule.view().order[r] * row_stride;
@@ -94,9 +98,7 @@ Offsets Offsets::strided(const Schedule& schedule, Index step_stride, Index row_
 }
 
 Offsets Offsets::packed(const Schedule& schedule, Index frame_stride) {
-  Offsets offsets;
-  offsets.step_.resize(schedule.steps());
-  offsets.row_.resize(schedule.batch());
+  Offsets offsets(schedule.steps(), schedule.batch());
   for (Index t = 0; t < schedule.steps(); ++t)
     offsets.step_[t] = schedule.view().first[t] * frame_stride;
   for (Index r = 0; r < schedule.batch(); ++r) offsets.row_[r] = r * frame_stride;

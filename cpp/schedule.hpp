@@ -5,11 +5,33 @@
 // Must not know: weights, features.
 #pragma once
 
-#include <vector>
+#include <memory>
 
 #include "config.hpp"
 
 namespace lstm_native {
+
+// A few indices, in place; more than a few on the heap. A call of one step of one row makes a dozen
+// such arrays, and would spend longer on allocating them than on computing.
+class Indices {
+ public:
+  Indices() = default;
+  explicit Indices(Index size) : size_(size) {
+    if (size > few) heap_.reset(new Index[size]);
+  }
+  Index size() const { return size_; }
+  Index* data() { return size_ > few ? heap_.get() : in_place_; }
+  const Index* data() const { return size_ > few ? heap_.get() : in_place_; }
+  Index& operator[](Index i) { return data()[i]; }
+  Index operator[](Index i) const { return data()[i]; }
+  Index* begin() { return data(); }
+  Index* end() { return data() + size_; }
+
+ private:
+  static constexpr Index few = 2;
+  Index size_ = 0, in_place_[few] = {};
+  std::unique_ptr<Index[]> heap_;
+};
 
 class Schedule {
  public:
@@ -21,9 +43,9 @@ class Schedule {
   static Schedule packed(const Index* batch_sizes, Index steps, const Index* order);
 
   Steps view() const { return {steps(), batch(), rows_.data(), first_.data(), order_.data()}; }
-  Index steps() const { return static_cast<Index>(rows_.size()); }
-  Index batch() const { return static_cast<Index>(order_.size()); }
-  Index frames() const { return first_.back(); }
+  Index steps() const { return rows_.size(); }
+  Index batch() const { return order_.size(); }
+  Index frames() const { return first_[steps()]; }
 
   Index length(Index row) const { return frames_before_row_[row + 1] - frames_before_row_[row]; }
   // Frames of the first `rows` sorted rows in steps [0, until).
@@ -33,16 +55,17 @@ class Schedule {
   Index row_share(Index part, Index parts, Index until) const;
 
  private:
-  Schedule(std::vector<Index> rows, std::vector<Index> order);
+  Schedule(Indices rows, Indices order);
 
-  std::vector<Index> rows_, first_, order_;
-  std::vector<Index> frames_before_row_;  // [N + 1]
+  Indices rows_, first_, order_;
+  Indices frames_before_row_;  // [N + 1]
 };
 
 // Where frames stand, for one memory layout of a schedule; see Frames.
 class Offsets {
  public:
   Offsets() = default;
+  Offsets(Index steps, Index rows) : step_(steps), row_(rows) {}
   // Step and row at fixed strides, rows in the caller's order: arrays (T, N, features).
   static Offsets strided(const Schedule& schedule, Index step_stride, Index row_stride);
   // Frames one after another, rows sorted: arrays (F, features), and all memory of our own.
@@ -54,7 +77,7 @@ class Offsets {
   }
 
  private:
-  std::vector<Index> step_, row_;
+  Indices step_, row_;
 };
 
 }  // namespace lstm_native

@@ -90,7 +90,7 @@ class BackwardStack {
     for (Index d = 0; d < D; ++d)
       kernels<T>().transpose(tape_.weights().layer(layer, d), transposed(d), output_part(team));
     team.wait();
-    const LayerPlan& plan = plan_.layers[layer];
+    const LayerPlan& plan = plan_.of(layer);
     for_directions(D, plan, team, [&](Index direction, const Team& members) {
       for_stretches(plan, schedule_, direction == 0, members,
                     [&](const Part& part) { recur(layer, direction, part); });

@@ -58,7 +58,7 @@ class ForwardStack {
   T* dropped(Index layer) { return tape_ ? tape_->dropped(layer) : output(layer); }
 
   void run_layer(Index layer, const Team& team) {
-    const LayerPlan& plan = plan_.layers[layer];
+    const LayerPlan& plan = plan_.of(layer);
     for_directions(config_.directions(), plan, team, [&](Index direction, const Team& members) {
       for_stretches(plan, schedule_, direction == 1, members,
                     [&](const Part& part) { run_direction(layer, direction, part, team.rank()); });
