@@ -39,6 +39,13 @@ def isas(session: nox.Session, isa: str) -> None:
 
 
 @nox.session
+def ulp(session: nox.Session) -> None:
+    """The largest errors of sigmoid and tanh, over all float32 values; five minutes."""
+    session.install(".", "tqdm")
+    session.run("python", "tests/exhaustive/ulp.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmark; leave the machine alone meanwhile."""
     session.install(".[bench]")

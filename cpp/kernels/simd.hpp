@@ -48,6 +48,14 @@ EIGEN_STRONG_INLINE P broadcast(T value) {
   return simd::pset1<P>(value);
 }
 
+// Each scalar's bits, as an integer, moved up: the highest fall off.
+template <int bits, class P>
+EIGEN_STRONG_INLINE P shift_bits_left(const P& packet) {
+  using Integers = typename simd::unpacket_traits<P>::integer_packet;
+  return simd::preinterpret<P>(
+      simd::plogical_shift_left<bits>(simd::preinterpret<Integers>(packet)));
+}
+
 // The first `lanes` scalars; the others are zero. Never touches memory past them.
 template <class P, class T>
 EIGEN_STRONG_INLINE P load_lanes(const T* from, Index lanes) {
