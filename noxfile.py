@@ -47,6 +47,6 @@ def ulp(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmark; leave the machine alone meanwhile."""
+    """The benchmark against every peer; leave the machine alone meanwhile."""
     session.install(".[bench]")
     session.run("python", "-m", "bench", *session.posargs)

@@ -1,26 +1,25 @@
 """The command line of the benchmark: ``python -m bench``.
 
-Owns the options and the walk over rows and modes.
+Owns the walk over rows and modes, and what is done with a result.
 """
 
 import argparse
 import importlib
-import json
-import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, get_args
 
-from bench import machine, report, shapes, sides
+from bench import compare, isa, machine, options, peaks, report, shapes, sides
 from bench.measure import measure
 from bench.timing import QUICK, Effort
 
 MODES: tuple[shapes.Mode, ...] = get_args(shapes.Mode)
 
+Work: TypeAlias = list[tuple[shapes.Shape, shapes.Mode]]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark.
+    """Run the benchmark, show a result, or compare two.
 
     Parameters
     ----------
@@ -33,100 +32,93 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 if a row was given up because a side's answers differ from ours; 130 on Ctrl-C, with
         the finished rows written.
     """
-    parser = _parser()
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "compare":
+        return compare.main(argv[1:])
+    parser = options.parser()
     arguments = parser.parse_args(argv)
     if arguments.show is not None:
-        results = json.loads(arguments.show.read_text(encoding="utf-8"))
+        results = report.read(arguments.show)
         results["rows"] = [r for r in results["rows"] if arguments.rows.search(r["row"])]
-        print(report.tables(results, markdown=arguments.markdown))
+        _show(results, arguments)
         return 0
 
     rows = [shape for shape in shapes.load() if arguments.rows.search(shape.name)]
     if not rows:
         parser.error(f"no row matches {arguments.rows.pattern!r}")
+    if arguments.isa is not None:
+        isa.restart(arguments.isa)
+    peers, unheld = isa.held_peers(arguments.peers, arguments.isa)
+    present, absent = sides.available(peers)
+    facts = machine.facts(present, arguments.threads)
+    results = {"machine": facts, "absent": unheld | absent, "rows": []}
+    if arguments.resume and arguments.output.exists():
+        results = report.read(arguments.output)
+        if changes := machine.changes(results["machine"], facts):
+            parser.error(f"{arguments.output} was made with other {', '.join(changes)}")
+
     code = 0
-    present, absent = sides.available(arguments.peers)
-    results = {"machine": machine.facts(present), "absent": absent, "rows": []}
     try:
-        _measure_all(arguments, rows, present, results)
+        if "peaks" not in results["machine"]:
+            results["machine"]["peaks"] = peaks.measure(arguments.threads)
+        _measure_all(arguments, _work(arguments, rows, results), present, results)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
-    print(report.tables(results, markdown=arguments.markdown))
-    for name, reason in absent.items():
+    _show(results, arguments)
+    for name, reason in results["absent"].items():
         print(f"{name} is absent: {reason}", file=sys.stderr)
     return code or int(any(row["disagreement"] for row in results["rows"]))
 
 
+def _work(arguments: argparse.Namespace, rows: list[shapes.Shape], results: dict[str, Any]) -> Work:
+    """List what there is to do, the largest left out if in a hurry, what is done already too."""
+    todo = [(shape, mode) for mode in arguments.modes or MODES for shape in rows]
+    if arguments.quick:
+        large = [(shape, mode) for shape, mode in todo if shape.flops(mode) > QUICK.most_flops]
+        todo = [work for work in todo if work not in large]
+        for shape, mode in large:
+            print(f"too large for --quick: {mode} {shape.name}", file=sys.stderr)
+    done = {(row["row"], row["mode"]) for row in results["rows"]}
+    return [(shape, mode) for shape, mode in todo if (shape.name, mode) not in done]
+
+
 def _measure_all(
     arguments: argparse.Namespace,
-    rows: list[shapes.Shape],
+    todo: Work,
     present: list[sides.Side],
     results: dict[str, Any],
 ) -> None:
     effort = QUICK if arguments.quick else Effort()
-    todo = [(shape, mode) for mode in arguments.modes or MODES for shape in rows]
+    limits = results["machine"]["peaks"]
     for shape, mode in _shown(todo):
-        results["rows"].append(measure(shape, mode, present, arguments.threads, effort))
+        row = measure(shape, mode, present, arguments.threads, effort, limits)
+        results["rows"].append(row)
         report.write(arguments.output, results)
 
 
-def _shown(todo: list[tuple[shapes.Shape, shapes.Mode]]) -> Any:
+def _show(results: dict[str, Any], arguments: argparse.Namespace) -> None:
+    print(report.tables(results, markdown=arguments.markdown))
+    if arguments.picture is not None:
+        # Only here, since matplotlib is slow to load and not always installed.
+        importlib.import_module("bench.picture").draw(results, arguments.picture)
+
+
+def _shown(todo: Work) -> Iterator[tuple[shapes.Shape, shapes.Mode]]:
     """Walk over the work under a progress bar, or with a line for each row without tqdm."""
     if sys.stderr.isatty():
         try:
-            return importlib.import_module("tqdm").tqdm(todo, desc="bench", unit="row")
+            bar = importlib.import_module("tqdm").tqdm(todo, desc="bench", unit="row")
         except ImportError:
             pass
-    return _lines(todo)
-
-
-def _lines(todo: list[tuple[shapes.Shape, shapes.Mode]]) -> Any:
+        else:
+            for shape, mode in bar:
+                bar.set_postfix_str(f"{mode} {shape.name}")
+                yield shape, mode
+            return
     for number, (shape, mode) in enumerate(todo, 1):
         print(f"{number:>3} of {len(todo)}: {mode} {shape.name}", file=sys.stderr, flush=True)
         yield shape, mode
-
-
-def _parser() -> argparse.ArgumentParser:
-    peers = [name for name in sides.MODULES if name != sides.OURS]
-    parser = argparse.ArgumentParser(
-        prog="python -m bench",
-        description="Time lstm_native and its peers side by side, after comparing their answers.",
-    )
-    parser.set_defaults(modes=[])
-    parser.add_argument(
-        "--forward", dest="modes", action="append_const", const="forward", help="inference only"
-    )
-    parser.add_argument(
-        "--train", dest="modes", action="append_const", const="train", help="training only"
-    )
-    parser.add_argument(
-        "--rows", type=_pattern, default=".", metavar="REGEX", help="rows whose name matches"
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, rougher figures")
-    parser.add_argument(
-        "--peers", nargs="*", choices=peers, default=peers, help="against whom (default: all)"
-    )
-    parser.add_argument(
-        "--threads", nargs="+", type=int, default=[1, 2], metavar="N", help="default: 1 2"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("bench-result.json"),
-        metavar="FILE",
-        help="where the result goes, row by row (default: bench-result.json)",
-    )
-    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="print an old result instead")
-    return parser
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Owns where they are read; names no user, host or path.
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,25 @@ SETTINGS = (
 )
 
 
-def facts(sides: Iterable[Side]) -> dict[str, Any]:
+def facts(sides: Iterable[Side], threads: Sequence[int]) -> dict[str, Any]:
     """Collect the facts.
 
     Parameters
     ----------
     sides : iterable of Side
         Whose versions to note.
+    threads : sequence of int
+        Thread counts that will be tried.
 
     Returns
     -------
     dict
-        Ready for JSON. ``peak_gflops`` is the place of the measured peak of the machine's fused
-        multiply-add, by dtype and thread count; None where nobody has measured it.
+        Ready for JSON.
     """
     return {
         "cpu": _cpu(),
         "cores": _cores(),
+        "threads": list(threads),
         "system": f"{platform.system()} {platform.machine()}",
         "isa": lstm_native.isa(),
         "load_before": _load(),
@@ -58,6 +60,12 @@ def facts(sides: Iterable[Side]) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
     }
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Name the facts that forbid rows of two runs in one table."""
+    facts = ("cpu", "cores", "threads", "system", "isa", "versions", "settings")
+    return [name for name in facts if old.get(name) != new[name]]
 
 
 def _cpu() -> str:

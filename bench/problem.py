@@ -3,7 +3,7 @@
 Owns their contents, the same in every run; knows nothing of any side.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -71,6 +71,11 @@ class Problem:
             state={name: uniform(*sizes) for name, sizes in _parameters(shape)},
             lengths=lengths,
         )
+
+    def with_one_state(self) -> Self:
+        """Give all batch rows the first one's initial state."""
+        h_0, c_0 = (np.repeat(a[:, :1], a.shape[1], axis=1) for a in (self.h_0, self.c_0))
+        return replace(self, h_0=h_0, c_0=c_0)
 
 
 def _parameters(shape: Shape) -> list[tuple[str, tuple[int, ...]]]:

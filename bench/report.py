@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench import targets
 from bench.sides import OURS
 
 TITLES = {"forward": "Forward", "train": "Forward and backward"}
@@ -22,6 +23,12 @@ def write(path: Path, results: dict[str, Any]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what `write` wrote."""
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return results
 
 
 def tables(results: dict[str, Any], *, markdown: bool = False) -> str:
@@ -39,19 +46,46 @@ def tables(results: dict[str, Any], *, markdown: bool = False) -> str:
     str
         The facts of the machine, then for each row: our time and GF/s, each peer's time, each
         with its better thread count ("restless" if some thread would not come to rest before a
-        turn), and the best peer's time / ours. Under each table the geometric mean of the ratios.
+        turn), and the best peer's time / ours. Where the result has them, also the part of the
+        machine's limit that we reach, and the targets that we miss. Under each table, what holds
+        for all its rows.
     """
+    # Older files lack what was not yet measured.
+    lacking: dict[str, Any] = {"more_threads": None, "limit": None, "targets": []}
+    results = results | {"rows": [lacking | row for row in results["rows"]]}
     parts = [_heading(results["machine"])]
     for mode, title in TITLES.items():
         rows = [row for row in results["rows"] if row["mode"] == mode]
         if rows:
             parts.append(f"### {title}" if markdown else title)
-            parts.append(_draw(_cells(rows), markdown=markdown))
-            ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
-            if ratios:
-                mean = math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
-                parts.append(f"Geometric mean over {len(ratios)} rows: {mean:.2f}")
+            parts.append(draw(_cells(rows), markdown=markdown))
+            parts += _summary(rows, mode)
     return "\n\n".join(parts)
+
+
+def draw(cells: list[list[str]], *, markdown: bool = False) -> str:
+    """Draw a table, its first line the heading."""
+    if markdown:
+        lines = [f"| {' | '.join(line)} |" for line in cells]
+        lines.insert(1, f"|{'|'.join([' --- '] * len(cells[0]))}|")
+        return "\n".join(lines)
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time with three figures."""
+    value = seconds * 1e3
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def sizes(shape: dict[str, Any]) -> str:
+    """Write the sizes of a row in the order of the alphabet."""
+    text = f"({', '.join(str(shape[letter]) for letter in 'TNIHLD')})"
+    return f"{text} P={shape['P']}" if shape["P"] else text
 
 
 def _heading(machine: dict[str, Any]) -> str:
@@ -65,20 +99,26 @@ def _heading(machine: dict[str, Any]) -> str:
 
 def _cells(rows: list[dict[str, Any]]) -> list[list[str]]:
     peers = list(dict.fromkeys(name for row in rows for name in row["best"] if name != OURS))
-    cells = [["row", "(T, N, I, H, L, D)", f"{OURS}, ms", "GF/s", *(f"{p}, ms" for p in peers)]]
-    cells[0].append("best peer / ours")
+    limits = any(row["limit"] for row in rows)
+    judged = any(row["targets"] for row in rows)
+    heading = ["row", "(T, N, I, H, L, D)", f"{OURS}, ms", "GF/s", *["of limit"] * limits]
+    heading += [*(f"{peer}, ms" for peer in peers), "best peer / ours", *["target"] * judged]
+    cells = [heading]
     for row in rows:
-        shape = row["shape"]
-        sizes = f"({', '.join(str(shape[letter]) for letter in 'TNIHLD')})"
-        if shape["P"]:
-            sizes += f" P={shape['P']}"
-        line = [row["row"], sizes]
+        line = [row["row"], sizes(row["shape"])]
         if row["disagreement"] is not None:
-            cells.append([*line, *["-"] * (2 + len(peers)), f"DISAGREES: {row['disagreement']}"])
+            line += ["-"] * (len(heading) - len(line) - 1)
+            cells.append([*line, f"DISAGREES: {row['disagreement']}"])
             continue
         rate = row["flops"] / row["best"][OURS]["seconds"] / 1e9
-        line += [_time(row, OURS), f"{rate:.0f}", *(_time(row, peer) for peer in peers)]
-        cells.append([*line, "-" if row["ratio"] is None else f"{row['ratio']:.2f}"])
+        line += [_time(row, OURS), f"{rate:.0f}"]
+        if limits:
+            line.append(f"{row['limit']['reached']:.0%}" if row["limit"] else "-")
+        line += [_time(row, peer) for peer in peers]
+        line.append("-" if row["ratio"] is None else f"{row['ratio']:.2f}")
+        if judged:
+            line.append(_verdict(row["targets"]))
+        cells.append(line)
     return cells
 
 
@@ -86,19 +126,53 @@ def _time(row: dict[str, Any], side: str) -> str:
     if side not in row["best"]:
         return "-"
     best = row["best"][side]
-    restless = any(times["restless"] for times in row["times"][side].values())
-    milliseconds = best["seconds"] * 1e3
-    decimals = max(0, 2 - math.floor(math.log10(milliseconds)))
-    return f"{milliseconds:.{decimals}f} on {best['threads']}{' (restless)' if restless else ''}"
+    marks = []
+    if any(times["restless"] for times in row["times"][side].values()):
+        marks.append("restless")
+    if side == OURS and _is_slowed(row):
+        marks.append(f"{row['more_threads']:.2f}x on more")
+    mark = f" ({', '.join(marks)})" if marks else ""
+    return f"{milliseconds(best['seconds'])} on {best['threads']}{mark}"
 
 
-def _draw(cells: list[list[str]], *, markdown: bool) -> str:
-    if markdown:
-        lines = [f"| {' | '.join(line)} |" for line in cells]
-        lines.insert(1, f"|{'|'.join([' --- '] * len(cells[0]))}|")
-        return "\n".join(lines)
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+def _is_slowed(row: dict[str, Any]) -> bool:
+    return row["more_threads"] is not None and row["more_threads"] > targets.SECOND_THREAD
+
+
+def _verdict(judged: list[dict[str, Any]]) -> str:
+    missed = [target["text"] for target in judged if not target["met"]]
+    if not judged:
+        return "-"
+    return f"missed: {', '.join(missed)}" if missed else "met"
+
+
+def _summary(rows: list[dict[str, Any]], mode: str) -> list[str]:
+    lines = []
+    judged = [row for row in rows if row["targets"]]
+    mean = targets.mean(rows)
+    if mean is not None:
+        count = sum(row["ratio"] is not None for row in rows)
+        wanted = targets.wanted_mean(mode)
+        verdict = f" (target {wanted:g}: {'met' if mean >= wanted else 'missed'})" * bool(judged)
+        lines.append(f"Geometric mean over {count} rows: {mean:.2f}{verdict}")
+    if judged:
+        met = sum(all(target["met"] for target in row["targets"]) for row in judged)
+        lines.append(f"Rows that meet their targets: {met} of {len(judged)}")
+    if any(row["more_threads"] is not None for row in rows):
+        slowed = [f"{row['row']} ({row['more_threads']:.2f}x)" for row in rows if _is_slowed(row)]
+        most = f"{targets.SECOND_THREAD - 1:.0%}"
+        lines.append(f"Slower by over {most} with more threads: {', '.join(slowed) or 'none'}")
+    return lines + _ragged(rows)
+
+
+def _ragged(rows: list[dict[str, Any]]) -> list[str]:
+    """What a live frame costs in a ragged row, against the same row dense."""
+    timed = {row["row"]: row for row in rows if OURS in row["best"]}
+    costs = []
+    for name, row in timed.items():
+        dense = timed.get(row["shape"].get("dense", ""))
+        if dense is not None:
+            # Flops count live frames only, and the two rows share all other sizes.
+            a_flop = [r["best"][OURS]["seconds"] / r["flops"] for r in (row, dense)]
+            costs.append(f"{name} {a_flop[0] / a_flop[1]:.2f}")
+    return [f"Time a live frame, ragged over dense: {', '.join(costs)}"] if costs else []

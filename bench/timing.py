@@ -9,10 +9,11 @@ turn begins with a call that is not counted.
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,8 +23,14 @@ IDLE_SHARE = 0.1
 PATIENCE = 1.0
 # Calls are timed in blocks of about this length, against the grain and the cost of the clock.
 BLOCK = 1e-4
-# A call longer than this needs no uncounted one before it: waking the workers takes 50 us.
+# A call longer than this needs no uncounted one before it, and one call tells how long it is:
+# waking the workers takes 50 us.
 LONG_CALL = 0.02
+# Calls of a second and more repeat within a few per cent: three say as much as five of others.
+FEWEST, FEWEST_LONG, VERY_LONG_CALL = 5, 3, 0.5
+# Who needs so many times the second best time is out of the race, and gets this part of the time.
+HOPELESS = 3.0
+HOPELESS_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,28 @@ class Effort:
     seconds : float
         ... and at least so long ...
     limit : float
-        ... but no longer than this, once there are five samples.
+        ... but no longer than this, once there are five samples (three of very long calls).
     turns : int
         In how many turns the `seconds` are spread.
+    most_flops : float
+        Rows of more are left out.
     """
 
     samples: int = 20
     seconds: float = 0.5
-    limit: float = 8.0
+    limit: float = 4.0
     turns: int = 5
+    most_flops: float = math.inf
+
+    def part(self, share: float) -> Self:
+        """Ask for a part of it, in one turn."""
+        samples = max(FEWEST_LONG, round(self.samples * share))
+        return replace(
+            self, samples=samples, seconds=self.seconds * share, limit=self.limit * share, turns=1
+        )
 
 
-QUICK = Effort(samples=5, seconds=0.05, limit=1.0, turns=2)
+QUICK = Effort(samples=3, seconds=0.03, limit=0.1, turns=1, most_flops=1e10)
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,9 @@ def settle() -> bool:
 def interleave(calls: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, Times]:
     """Time all sides in turns: ours, peer, ours, peer, ...
 
+    Sides far slower than the second best get a tenth of the effort: their figures are rougher, and
+    the time is left for those that decide a ratio.
+
     Parameters
     ----------
     calls : mapping of str to callable
@@ -106,6 +126,10 @@ def interleave(calls: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[s
         By the same names.
     """
     clocks = {name: _Clock(call, effort) for name, call in calls.items()}
+    second_best = sorted(clock.once for clock in clocks.values())[:2][-1]
+    for clock in clocks.values():
+        if clock.once > HOPELESS * second_best:
+            clock.effort = effort.part(HOPELESS_SHARE)
     gc.collect()
     gc.disable()
     try:
@@ -122,26 +146,27 @@ class _Clock:
     """The samples of one side."""
 
     def __init__(self, call: Callable[[], Any], effort: Effort) -> None:
-        self._call, self._effort = call, effort
+        self._call, self.effort = call, effort
         self._samples: list[float] = []
         self._total = 0.0
         self._restless = 0
-        call()
-        once = min(self._time(1) for _ in range(3))
-        self._calls = max(1, round(BLOCK / once))
-        self._is_long = once > LONG_CALL
+        self.once = self._time(1)
+        if self.once < LONG_CALL:
+            self.once = min(self._time(1) for _ in range(3))
+        self._calls = max(1, round(BLOCK / self.once))
 
     @property
     def done(self) -> bool:
-        count, effort = len(self._samples), self._effort
+        count, effort = len(self._samples), self.effort
         enough = count >= effort.samples and self._total >= effort.seconds
-        return enough or (count >= 5 and self._total >= effort.limit)
+        fewest = FEWEST_LONG if self.once > VERY_LONG_CALL else FEWEST
+        return enough or (count >= min(fewest, effort.samples) and self._total >= effort.limit)
 
     def turn(self) -> None:
         self._restless += not settle()
-        if not self._is_long:
+        if self.once < LONG_CALL:
             self._time(self._calls)
-        end = self._total + self._effort.seconds / self._effort.turns
+        end = self._total + self.effort.seconds / self.effort.turns
         while True:
             block = self._time(self._calls)
             self._samples.append(block / self._calls)

@@ -13,7 +13,13 @@ from bench.problem import Floats, Problem
 from bench.shapes import Mode, Shape
 
 OURS = "lstm_native"
-MODULES = {OURS: "ours", "torch": "pytorch", "onnxruntime": "onnx_runtime"}
+MODULES = {
+    OURS: "ours",
+    "torch": "pytorch",
+    "onnxruntime": "onnx_runtime",
+    "openvino": "open_vino",
+    "thinc": "thinc_layers",
+}
 
 
 @dataclass(frozen=True)
@@ -28,17 +34,33 @@ class Runner:
         Turns such a result into arrays: ``output`` (T, N, D*outputs) with zeros in missing
         frames, ``h_n``, ``c_n``; in mode ``train`` also ``grad_input``, ``grad_h_0``,
         ``grad_c_0`` and, flat in torch's order, ``grad_parameters``. Not timed.
+    problem : Problem or None
+        The problem it solves, if the library cannot take the one it was given: its answers are
+        then compared with ours to that.
+    withheld : frozenset of str
+        Answers that the library has no way to give.
     """
 
     call: Callable[[], Any]
     answers: Callable[[Any], dict[str, Floats]]
+    problem: Problem | None = None
+    withheld: frozenset[str] = frozenset()
 
 
 class Side(Protocol):
-    """What an adapter offers."""
+    """What an adapter offers.
+
+    Attributes
+    ----------
+    name, version : str
+        Of the library.
+    most_threads : int or None
+        The most threads it can use, if there is such a limit.
+    """
 
     name: str
     version: str
+    most_threads: int | None
 
     def refusal(self, shape: Shape, mode: Mode) -> str | None:
         """Say why the library cannot do a row, or None if it can."""

@@ -15,6 +15,7 @@ class Ours:
 
     name = "lstm_native"
     version: str = lstm_native.__version__
+    most_threads: int | None = None
 
     def refusal(self, shape: Shape, mode: Mode) -> str | None:
         """Refuse nothing."""

@@ -16,6 +16,7 @@ class PyTorch:
 
     name = "torch"
     version: str = torch.__version__
+    most_threads: int | None = None
 
     def refusal(self, shape: Shape, mode: Mode) -> str | None:
         """Refuse nothing."""
