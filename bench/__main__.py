@@ -91,9 +91,15 @@ def _measure_all(
 ) -> None:
     effort = QUICK if arguments.quick else Effort()
     limits = results["machine"]["peaks"]
+    # A resumed run may fill gaps, and keep rows that have left the file: those come last.
+    names = [shape.name for shape in shapes.load()]
+    places = {name: place for place, name in enumerate(names)}
     for shape, mode in _shown(todo):
         row = measure(shape, mode, present, arguments.threads, effort, limits)
         results["rows"].append(row)
+        results["rows"].sort(
+            key=lambda row: (MODES.index(row["mode"]), places.get(row["row"], len(names)))
+        )
         report.write(arguments.output, results)
 
 
