@@ -73,12 +73,17 @@ struct Tile {
                                       Index panel_stride) {
     for (Index k = 0; k < depth; ++k) {
       const T* row = panel + k * (G * width<T>);
-      if constexpr (R == 1) {
-        const P value = broadcast<P>(left.at(0, k));
+      // The fewer operands, of the left side or of the panels, wait in registers for the others.
+      if constexpr (R < B * G) {
+        P value[R];
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) value[r] = broadcast<P>(left.at(r, k));
 #pragma GCC unroll 24
-        for (int v = 0; v < B * G; ++v)
-          acc[0][v] = simd::pmadd(value, load<P>(row + (v / G) * panel_stride + (v % G) * width<T>),
-                                  acc[0][v]);
+        for (int v = 0; v < B * G; ++v) {
+          const P weight = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
+#pragma GCC unroll 6
+          for (int r = 0; r < R; ++r) acc[r][v] = simd::pmadd(value[r], weight, acc[r][v]);
+        }
       } else {
         P weight[B * G];
 #pragma GCC unroll 24
