@@ -13,15 +13,15 @@ namespace {
 // Nanoseconds, bytes, flops, of one core. Measured by `python -m bench.constants`; the figures and
 // the machine are in docs/performance.md.
 constexpr double flops_per_lane = 7;    // per nanosecond and lane of a packet
-constexpr double cell_time = 35;        // the cell of one packet of units
-constexpr double step_time = 100;       // a step that depends on the one before, beside its work
+constexpr double cell_time = 30;        // the cell of one packet of units
+constexpr double step_time = 50;        // a step that depends on the one before, beside its work
 constexpr double l1_bytes = 24 << 10;   // of weights that stay in a core's L1 ...
 constexpr double l2_bytes = 768 << 10;  // ... and in its L2
-constexpr double l1_bandwidth = 200;    // bytes per nanosecond
-constexpr double l2_bandwidth = 110;
-constexpr double l3_bandwidth = 95;
+constexpr double l1_bandwidth = 350;    // bytes per nanosecond
+constexpr double l2_bandwidth = 120;
+constexpr double l3_bandwidth = 105;
 constexpr double read_cost = 0.2;          // of the smaller of computing and reading, not hidden
-constexpr double wait_time = 100;          // a barrier between two cores
+constexpr double wait_time = 110;          // a barrier between two cores
 constexpr double team_time = 5000;         // waking a team up and sending it home
 constexpr double ahead_bytes = 256 << 10;  // of L2, for the input part of coming steps
 constexpr Index ahead_tiles = 1;           // row tiles per step up to which looking ahead pays
