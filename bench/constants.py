@@ -51,7 +51,7 @@ def dealt(dealing: str, threads: int) -> Iterator[None]:
 
 def nanoseconds(call: Callable[[], Any], pause: float = 0.0) -> float:
     """Time one call: the lower quartile of half a second of calls, `pause` seconds apart."""
-    times = []
+    times: list[int] = []
     call()
     end = time.perf_counter() + (0.5 if not pause else 100 * pause)
     while time.perf_counter() < end or len(times) < 9:
@@ -131,7 +131,7 @@ def main() -> int:
         rows[name] = {"plan": written[name], "here": value, "how": how}
         print(f"{name:<16}{written[name]:>10.4g}{value:>10.4g}  {how}", flush=True)
     if arguments.output:
-        result = {"machine": machine.facts([]), "constants": rows}
+        result = {"machine": machine.facts([], [1, 2]), "constants": rows}
         arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 

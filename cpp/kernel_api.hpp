@@ -35,7 +35,7 @@ struct Steps {
 
 // The share of one thread in one layer: a range of steps, a range of rows, and share `share` of
 // `shares` of the outputs. Parts of one scan follow each other in the order of the scan. With one
-// share nobody else writes what this thread reads meanwhile, and wait_all is null.
+// share nobody else writes what this thread reads meanwhile, and wait_all, not called, may be null.
 struct Part {
   Index step_begin, step_end;
   Index row_begin, row_end;

@@ -22,7 +22,8 @@ namespace {
 
 constexpr int spins_before_yield = 1000;  // 15 to 50 us: longer than most steps of a split
 
-// Of the system's scheduler: a thread that lost so much did not lose it to the system's own work.
+// A thread that was off its core for longer than this, and for more than a quarter of a call, lost
+// it to somebody who will want it again.
 constexpr std::int64_t time_slice = 1'000'000;  // ns
 
 std::atomic<int> requested_threads{0};  // 0: nobody asked
@@ -51,7 +52,11 @@ std::int64_t time_on_core() {
 // whoever comes back again and again is kept away from longer each time.
 class Crowding {
  public:
-  bool now() const { return clock() < until_.load(std::memory_order_relaxed); }
+  bool now() const {
+    return !ignored_.load(std::memory_order_relaxed) &&
+           clock() < until_.load(std::memory_order_relaxed);
+  }
+  void ignore(bool on) { ignored_.store(on, std::memory_order_relaxed); }
   void begin() {
     const std::int64_t time = clock(), until = until_.load(std::memory_order_relaxed);
     const std::int64_t before = length_.load(std::memory_order_relaxed);
@@ -65,6 +70,7 @@ class Crowding {
   static constexpr std::int64_t shortest = 5'000'000, longest = 400'000'000;  // ns
   static constexpr std::int64_t soon_after = 50'000'000;
   std::atomic<std::int64_t> until_{0}, length_{shortest};
+  std::atomic<bool> ignored_{false};
 };
 Crowding crowding;
 
@@ -109,16 +115,23 @@ void run_team(int size, void (*body)(const void*, const Team&), const void* cont
     body(context, Team(0, 1, barriers));
     return;
   }
+  // From before the region: a member may be kept from coming at all.
   const std::int64_t start = clock();
+  std::atomic<bool> lost_a_core{false};
 #pragma omp parallel num_threads(size)
   {
     const std::int64_t before = time_on_core();
     body(context, Team(omp_get_thread_num(), omp_get_num_threads(), barriers));
-    const bool held_up = std::any_of(std::begin(barriers), std::end(barriers),
-                                     [](const Barrier& barrier) { return barrier.was_long(); });
-    if (held_up && clock() - start - (time_on_core() - before) > time_slice) crowding.begin();
+    if (std::any_of(std::begin(barriers), std::end(barriers),
+                    [](const Barrier& barrier) { return barrier.was_long(); })) {
+      const std::int64_t time = clock() - start, lost = time - (time_on_core() - before);
+      if (lost > std::max(time_slice, time / 4)) lost_a_core = true;
+    }
   }
+  if (lost_a_core) crowding.begin();
 }
+
+void ignore_crowding(bool on) { crowding.ignore(on); }
 
 int num_threads() {
   const int requested = requested_threads.load(std::memory_order_relaxed);

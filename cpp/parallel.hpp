@@ -49,6 +49,9 @@ class Team {
 // whoever else wants that core would hold up the next call too.
 void run_team(int size, void (*body)(const void* context, const Team& team), const void* context);
 
+// For tests and the benchmark: a team is called together whatever happened before.
+void ignore_crowding(bool on);
+
 template <class F>
 void run_team(int size, const F& f) {
   run_team(

@@ -10,8 +10,10 @@
 namespace lstm_native {
 namespace {
 
-// Nanoseconds, bytes, flops, of one core. Measured by `python -m bench.constants`; the figures and
-// the machine are in docs/performance.md.
+// Nanoseconds, bytes, flops, of one core. The times and rates are measured (`python -m
+// bench.constants`; figures and machine in docs/performance.md), but for read_cost. team_time lies
+// between 1.5 us, calls one after another, and 50 us, calls 10 ms apart: the members sleep by then.
+// Sizes and counts are chosen.
 constexpr double flops_per_lane = 7;    // per nanosecond and lane of a packet
 constexpr double cell_time = 30;        // the cell of one packet of units
 constexpr double step_time = 50;        // a step that depends on the one before, beside its work
@@ -27,7 +29,8 @@ constexpr double ahead_bytes = 256 << 10;  // of L2, for the input part of comin
 constexpr Index ahead_tiles = 1;           // row tiles per step up to which looking ahead pays
 constexpr Index chunks = 32;               // of the steps, when layers are dealt out
 
-constexpr Index tail_rows = 32;  // up to so many rows another split may pay in the tail
+constexpr double chunk_bytes = 64 << 20;  // of inner outputs, when layers are dealt out
+constexpr Index tail_rows = 32;           // up to so many rows another split may pay in the tail
 
 std::atomic<Dealing> forced{Dealing::any};
 
@@ -61,15 +64,14 @@ LayerWork layer_work(const Config& config, Index layer, Pass pass) {
   work.recurrent_bytes = recurrent * sizeof(T);
   work.waits_per_step = config.projected() ? 2 : 1;
   work.packet = static_cast<double>(V);
+  work.columns = config.hidden_size;
   if (backward) {
-    work.columns = config.output_size();
     work.grain = 4 * V;
     work.later_flops = 4 * input + 2 * recurrent;
   } else {
     work.input_flops = 2 * input;
     work.input_bytes = input * sizeof(T);
     work.ahead_rows = ahead_tiles * kernels<T>().max_rows;
-    work.columns = config.hidden_size;
     work.grain = V;
   }
   return work;
@@ -189,14 +191,22 @@ StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, 
   if (!choice || together.second < alone) best = together;
   if (pass == Pass::forward && L > 1 && !config.bidirectional && !masked &&
       permitted(Dealing::layers)) {
-    // A wave takes as long as its busiest thread, which has the most layers.
+    // A wave takes as long as its busiest thread: the first, which has the most layers, or another
+    // with as many if the first layer is the cheaper one.
     const int members = static_cast<int>(std::min<Index>(team, L));
-    const Index chunk = (steps + chunks - 1) / chunks, waves = (steps + chunk - 1) / chunk + L - 1;
+    // Enough steps to fill a tile with the input part of coming ones.
+    const Index chunk =
+        std::max((steps + chunks - 1) / chunks, works[0].ahead_rows / schedule.batch());
+    const Index waves = (steps + chunk - 1) / chunk + L - 1;
     const double most = static_cast<double>((L + members - 1) / members);
-    const double wave = most * plan_layer(works[1], schedule, 1, 1).time *
+    const double first = plan_layer(works[0], schedule, 1, 1).time;
+    const double others = plan_layer(works[1], schedule, 1, 1).time;
+    const double wave = (std::max(first, others) + (most - 1) * others) *
                         static_cast<double>(chunk) / static_cast<double>(steps);
     const double time = team_time + static_cast<double>(waves) * (wave + wait_time);
-    if (!choice || time < best.second)
+    const double memory = static_cast<double>(L - 1) * static_cast<double>(schedule.frames()) *
+                          static_cast<double>(config.output_size()) * sizeof(T);
+    if (!choice || (time < best.second && memory <= chunk_bytes))
       best = {{members, chunk, {steps, false}, {steps, false}}, time};
   }
   return best.first;
@@ -213,7 +223,10 @@ Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, In
   return std::min(std::max({frames, rows, k.max_rows}), schedule.frames());
 }
 
-void force_dealing(Dealing dealing) { forced.store(dealing, std::memory_order_relaxed); }
+void force_dealing(Dealing dealing) {
+  forced.store(dealing, std::memory_order_relaxed);
+  ignore_crowding(dealing != Dealing::any);
+}
 
 template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool);
 template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool);

@@ -42,6 +42,7 @@ class Schedule {
   // batch_sizes positive, never growing; order[r] is the caller's row of sorted row r, or null.
   static Schedule packed(const Index* batch_sizes, Index steps, const Index* order);
 
+  // Valid until this is moved.
   Steps view() const { return {steps(), batch(), rows_.data(), first_.data(), order_.data()}; }
   Index steps() const { return rows_.size(); }
   Index batch() const { return order_.size(); }
@@ -65,18 +66,20 @@ class Schedule {
 class Offsets {
  public:
   Offsets() = default;
-  Offsets(Index steps, Index rows) : step_(steps), row_(rows) {}
   // Step and row at fixed strides, rows in the caller's order: arrays (T, N, features).
   static Offsets strided(const Schedule& schedule, Index step_stride, Index row_stride);
   // Frames one after another, rows sorted: arrays (F, features), and all memory of our own.
   static Offsets packed(const Schedule& schedule, Index frame_stride);
 
+  // Valid until this is moved.
   template <class T>
   Frames<T> at(T* base) const {
     return {base, step_.data(), row_.data()};
   }
 
  private:
+  Offsets(Index steps, Index rows) : step_(steps), row_(rows) {}
+
   Indices step_, row_;
 };
 

@@ -21,7 +21,7 @@ void for_directions(Index directions, const LayerPlan& plan, const Team& team, c
 
 inline void wait_team(void* team) { static_cast<const Team*>(team)->wait(); }
 
-// A share of the outputs; all rows of no step in particular.
+// A share of the outputs; no steps and no rows yet.
 inline Part output_part(const Team& team) {
   return {0, 0, 0, 0, team.rank(), team.size(), wait_team, const_cast<Team*>(&team)};
 }
@@ -45,7 +45,7 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, bool falling
     Part part = output_part(team);
     part.step_begin = cut;
     part.step_end = steps;
-    part.row_end = schedule.batch();
+    part.row_end = schedule.view().rows[cut];
     f(part);
   };
   const bool both = 0 < cut && cut < steps;

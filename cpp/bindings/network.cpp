@@ -1,9 +1,9 @@
 // The network: pack, forward, record, backward, step.
 //
 // Owns: turning arrays into sequences, and back. All checks that keep memory safe are made here,
-// before the first pointer is taken; the wording a user sees is made in Python.
+// before the first pointer is taken (for plain calls in inference.cpp); the wording a user sees is
+// made in Python.
 #include <memory>
-#include <optional>
 #include <variant>
 
 #include "arrays.hpp"

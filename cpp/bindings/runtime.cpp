@@ -66,7 +66,9 @@ double total_over_team(const F& f) {
   const py::gil_scoped_release release;
   const int threads = num_threads();
   std::vector<double> sums(threads);
+  ignore_crowding(true);
   run_team(threads, [&](const Team& team) { sums[team.rank()] = static_cast<double>(f(team)); });
+  ignore_crowding(false);
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 

@@ -195,9 +195,11 @@ class Forward {
   const Part& part_;
   const Share blocks_;        // of units, this thread's
   const Index panel_stride_;  // of the packed gates
-  bool backwards_ = true;     // unit blocks of the current step are walked from the last
-  Index ahead_end_ = 0;       // first step whose input part is not computed yet
-  Index ahead_next_ = 0;      // frame of `ahead` where the current step begins
+  // Unit blocks of the current step are walked from the last: those the step before read last are
+  // still in cache.
+  bool backwards_ = true;
+  Index ahead_end_ = 0;   // first step whose input part is not computed yet
+  Index ahead_next_ = 0;  // frame of `ahead` where the current step begins
 };
 
 template <class T>

@@ -25,8 +25,8 @@ using PacketOf = typename simd::packet_traits<T>::type;
 template <class T>
 constexpr Index width = simd::unpacket_traits<PacketOf<T>>::size;
 
-// Accumulators of a tile, in packets: what the register file holds beside the four weights and
-// the broadcast input of one step of k.
+// Accumulators of a tile, in packets: what the register file holds beside the operands of one
+// step of k.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int max_accumulators = 24;  // of 32 registers
 #else

@@ -132,6 +132,7 @@ class LSTMCell(Module):
             if result is not None:
                 return result
         array, state = calls.cell_input(x, hx, self._config, self._dtype)
+        weights = self._packed  # again: converting x may run anything
         if weights is None:
             weights = self._weights()
         return functional.step(weights, array, state, self._config.hidden_size)

@@ -2,7 +2,8 @@
 
 Owns the shape of every buffer the core writes, and the views that turn the caller's layout into
 the core's (T, N, features). With :mod:`lstm_native.runtime` the only importer of ``_core``.
-Must not check anything (``_checks`` has done so) and must not know the classes.
+Must not check anything (``_checks`` has done so) and must not know the classes. Plain calls make
+their results in the core: `infer`.
 """
 
 from typing import Any, NamedTuple, NoReturn, TypeAlias

@@ -189,6 +189,7 @@ class LSTM(Module):
             if result is not None:
                 return result
         array, state, layout = self._checked(x, hx, lengths)
+        weights = self._packed  # again: converting x may run anything
         if weights is None:
             weights = self._weights()
         output, state = functional.forward(
