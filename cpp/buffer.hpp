@@ -1,14 +1,10 @@
 // Memory of the core.
 //
-// Owns: Buffer, an uninitialised array on a cache line boundary; running out is std::bad_alloc.
-// Must not know: what is stored.
+// Owns: Buffer, an uninitialised array on a cache line boundary, and the blocks kept from one call
+// for the next; running out is std::bad_alloc. Must not know: what is stored.
 #pragma once
 
-#include <sys/mman.h>
-
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "config.hpp"
@@ -16,42 +12,47 @@
 namespace lstm_native {
 
 constexpr Index cache_line = 64;
-constexpr Index huge_page = 2 << 20;
-// From here on the C library maps fresh memory at every call, a page fault for each 4 KB of it.
-// Smaller blocks it hands out again, already mapped.
-constexpr Index worth_huge_pages = 32 << 20;
+
+// Blocks of at least this size are kept when they are given back, up to so many bytes in all, the
+// longest kept making room. The C library returns such blocks to the system, and a training step
+// would then meet a page fault for each 4 KB of its tape, every time.
+constexpr Index least_kept_block = 32 << 10;
+constexpr Index most_kept = 256 << 20;
+
+struct Block {
+  void* data;
+  Index bytes;
+};
+
+// At least this many bytes.
+Block take_block(Index bytes);
+void give_block(Block block) noexcept;
 
 template <class T>
 class Buffer {
  public:
   Buffer() = default;
   Buffer(Buffer&& other) noexcept
-      : data_(std::move(other.data_)), count_(std::exchange(other.count_, 0)) {}
+      : block_(std::exchange(other.block_, {})), count_(std::exchange(other.count_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
-    data_ = std::move(other.data_);
-    count_ = std::exchange(other.count_, 0);
+    std::swap(block_, other.block_);
+    std::swap(count_, other.count_);
     return *this;
   }
   explicit Buffer(Index count) : count_(count) {
-    if (count == 0) return;
-    const Index wanted = checked_product(count, sizeof(T));
-    const Index boundary = wanted < worth_huge_pages ? cache_line : huge_page;
-    const Index bytes = checked_sum(wanted, boundary - 1) / boundary * boundary;
-    data_.reset(static_cast<T*>(std::aligned_alloc(boundary, static_cast<std::size_t>(bytes))));
-    if (!data_) throw std::bad_alloc();
-    if (boundary == huge_page) madvise(data_.get(), static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+    if (count > 0) block_ = take_block(checked_product(count, sizeof(T)));
+  }
+  ~Buffer() {
+    if (block_.data) give_block(block_);
   }
 
-  T* data() { return data_.get(); }
-  const T* data() const { return data_.get(); }
+  T* data() { return static_cast<T*>(block_.data); }
+  const T* data() const { return static_cast<const T*>(block_.data); }
   Index size() const { return count_; }
   Index nbytes() const { return count_ * static_cast<Index>(sizeof(T)); }
 
  private:
-  struct Free {
-    void operator()(T* data) const { std::free(data); }
-  };
-  std::unique_ptr<T, Free> data_;
+  Block block_{};
   Index count_ = 0;
 };
 

@@ -25,6 +25,8 @@ class Dropout {
 
   bool active() const { return probability_ > 0; }
   Index nbytes() const;
+  // Gives the masks back.
+  void release() { keep_.clear(); }
 
   // to[i] = from[i] * mask[i] for i in [begin, end): kept elements are scaled by 1 / (1 - p).
   // In place when `to` is `from`. The derivative is the same product.

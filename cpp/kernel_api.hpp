@@ -86,10 +86,26 @@ struct ForwardPass {
   T* h;                // [N, P] by the caller's row: h_0 in, h_n out
   T* c;                // [N, H] by the caller's row: c_0 in, c_n out
   T* cell_output;      // [N, H] by sorted row: o tanh(c) before the projection; null without
-  T* gates;            // [F, 4H] activated gates out; null when nothing is recorded
-  T* cells;            // [F, H] c out; null when nothing is recorded
+  T* gates;            // [F, 4H] activated gates out; null: not kept
+  T* cells;            // c out: [F, H], or [segments - 1, N, H]; null: not kept
+  Index segment;       // steps; > 0: of each segment but the scan's last, c after it is kept
   T* ahead;            // scratch of this thread: the input part of coming steps; null: none ahead
   Index ahead_frames;  // frames that fit into `ahead`, each of [blocks][4][V]
+};
+
+// Activated gates and c of a run of frames once more, from the x and h that are still there.
+template <class T>
+struct RestorePass {
+  PackedLayer<T> weights;
+  Steps steps;
+  bool reverse;
+  Index frames;            // of the steps of the part
+  const T* const* x;       // [frames] pointers to [I]
+  const T* const* h_prev;  // [frames] pointers to [P]
+  const T* c_0;            // [N, H] by the caller's row
+  T* gates;                // [.., 4H] out
+  T* cells;                // [.., H] out; of the step before the scan's first in
+  Index frame_begin;       // where the memory of gates and cells begins
 };
 
 template <class T>
@@ -99,38 +115,39 @@ struct BackwardPass {
   bool projected;
   Steps steps;
   bool reverse;
-  T* gates;            // [F, 4H] activated gates in, dz out
-  T* cells;            // [F, H] c in; o tanh(c) out when projected
+  T* gates;            // [.., 4H] activated gates in, dz out
+  T* cells;            // [.., H] c in; o tanh(c) out when projected
+  Index frame_begin;   // where the memory of gates, cells and dh_frames begins
   const T* c_0;        // [N, H] by the caller's row
   Frames<const T> dy;  // [P]; base null: zeros
   T* dh;               // [N, P] by the caller's row: d h_n in, d h_0 out
   T* dc;               // [N, H] by the caller's row: d c_n in, d c_0 out
-  T* dh_frames;        // [F, P] dh of every frame when projected, else [N, P] of the step
+  T* dh_frames;        // [.., P] dh of every frame when projected, else [N, P] of the step
   T* d_cell_output;    // [N, H] by sorted row; null without projection
 };
 
-// Parameter and input gradients of a run of consecutive tape frames. A thread owns share
+// Parameter and input gradients of a run of frames, summed in the order given. A thread owns share
 // part.share of the rows of every weight gradient, and the frames of dx in its row range.
 template <class T>
 struct GradientPass {
   Index input_size, hidden, output;
   bool projected;
   Index frames;
-  const T* dz;             // [frames, 4H]
-  const T* const* x;       // [frames] pointers to [I]
-  const T* const* h_prev;  // [frames] pointers to [P]
-  T* const* dx;            // [frames] pointers to [I]
-  bool add_dx;             // dx is added to, not written
-  const T* dh;             // [frames, P]; projected only
-  const T* cell_output;    // [frames, H]; projected only
-  const T* weight_ih;      // panels of TransposedLayer::input
-  T* panels;               // scratch of the team: x, h_prev and cell_output as panels
-  T* left;                 // scratch of this thread: [frames, left_columns]
-  T* d_weight_ih;          // [4H, I] added to
-  T* d_weight_hh;          // [4H, P] added to
-  T* d_bias_ih;            // [4H] added to, or null
-  T* d_bias_hh;            // [4H] added to, or null
-  T* d_weight_hr;          // [P, H] added to, or null
+  const T* const* dz;           // [frames] pointers to [4H]
+  const T* const* x;            // ... to [I]
+  const T* const* h_prev;       // ... to [P]
+  T* const* dx;                 // ... to [I]
+  bool add_dx;                  // dx is added to, not written
+  const T* const* dh;           // ... to [P]; projected only
+  const T* const* cell_output;  // ... to [H]; projected only
+  const T* weight_ih;           // panels of TransposedLayer::input
+  T* panels;                    // scratch of the team: x, h_prev and cell_output as panels
+  T* left;                      // scratch of this thread: [frames, left_columns]
+  T* d_weight_ih;               // [4H, I] added to
+  T* d_weight_hh;               // [4H, P] added to
+  T* d_bias_ih;                 // [4H] added to, or null
+  T* d_bias_hh;                 // [4H] added to, or null
+  T* d_weight_hr;               // [P, H] added to, or null
 };
 
 template <class T>
@@ -145,6 +162,7 @@ struct Kernels {
   void (*pack)(const PlainLayer<T>&, const PackedLayer<T>&, Part);
   void (*transpose)(const PackedLayer<T>&, const TransposedLayer<T>&, Part);
   void (*forward)(const ForwardPass<T>&, Part);
+  void (*restore)(const RestorePass<T>&, Part);
   void (*backward)(const BackwardPass<T>&, Part);
   void (*gradients)(const GradientPass<T>&, Part);
   // sigmoid and tanh over an array, for the accuracy tests.

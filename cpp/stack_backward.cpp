@@ -1,16 +1,17 @@
 // Backward through the stack, the last layer first. For each: the recurrence of its directions,
-// then, chunk by chunk of frames, everything dz is good for.
+// then, chunk by chunk of frames, everything dz is good for. With checkpoints both are done segment
+// by segment, the segment's gates and c having been restored before.
+//
+// Frames are summed in the order in which the recurrence goes back through them, so that segments
+// make no difference to the bits.
+#include <cstring>
+
 #include "dispatch.hpp"
 #include "stack.hpp"
 #include "stack_team.hpp"
 
 namespace lstm_native {
 namespace {
-
-// Frames whose gradients are summed in registers before the weight gradients are stored and taken
-// up again: at 64 frames that traffic alone held H = 1024 at 80 GF/s of one core, at 256 it is
-// gone.
-constexpr Index chunk_frames = 256;
 
 template <class T>
 class BackwardStack {
@@ -21,9 +22,7 @@ class BackwardStack {
         schedule_(tape.sequences().schedule),
         gradients_(gradients),
         plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
-        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
-        dh_offset_(checked_product(config_.projected() ? schedule_.frames() : schedule_.batch(),
-                                   config_.output_size())) {
+        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
     const Index D = config_.directions(), H = config_.hidden_size, P = config_.output_size();
     const Kernels<T>& k = kernels<T>();
     const Index widest =
@@ -34,6 +33,13 @@ class BackwardStack {
       weights.recurrent = Buffer<T>(k.panel_size(4 * H, P));
       if (config_.projected()) weights.projection = Buffer<T>(k.panel_size(P, H));
     }
+    Index frames = schedule_.frames();  // at hand at a time
+    if (tape_.segment_steps() > 0) {
+      frames = longest_segment();
+      gates_ = Buffer<T>(checked_product(frames, 4 * H));
+      cells_ = Buffer<T>(checked_product(frames, H));
+    }
+    dh_offset_ = checked_product(config_.projected() ? frames : schedule_.batch(), P);
     dh_ = Buffer<T>(checked_product(D, dh_offset_));
     if (config_.projected())
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
@@ -44,7 +50,7 @@ class BackwardStack {
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
     for (int thread = 0; thread < plan_.threads; ++thread) {
-      pointers_.emplace_back(chunk_);
+      pointers_.emplace_back(tape_.segment_steps() > 0 ? frames : chunk_);
       left_.emplace_back(chunk_ * k.left_columns);
     }
   }
@@ -60,11 +66,17 @@ class BackwardStack {
   struct Transposed {
     Buffer<T> input, recurrent, projection;
   };
-  // Frames of one chunk, as a thread sees them.
+  // Frames of a chunk or a segment, as a thread sees them.
   struct Pointers {
-    explicit Pointers(Index count) : x(count), h_prev(count), dx(count) {}
-    std::vector<const T*> x, h_prev;
+    explicit Pointers(Index count)
+        : x(count), h_prev(count), dz(count), dh(count), cell_output(count), dx(count) {}
+    std::vector<const T*> x, h_prev, dz, dh, cell_output;
     std::vector<T*> dx;
+  };
+  // Gates and c of a layer and direction from frame `begin` on.
+  struct Memory {
+    T *gates, *cells;
+    Index begin;
   };
 
   TransposedLayer<T> transposed(Index direction) {
@@ -90,15 +102,16 @@ class BackwardStack {
     for (Index d = 0; d < D; ++d)
       kernels<T>().transpose(tape_.weights().layer(layer, d), transposed(d), output_part(team));
     team.wait();
-    const LayerPlan& plan = plan_.of(layer);
-    for_directions(D, plan, team, [&](Index direction, const Team& members) {
-      for_stretches(plan, schedule_, direction == 0, members,
-                    [&](const Part& part) { recur(layer, direction, part); });
-    });
-    team.wait();
-    for (Index d = 0; d < D; ++d)
-      for (Index begin = 0; begin < schedule_.frames(); begin += chunk_)
-        chunk_gradients(layer, d, begin, std::min(chunk_, schedule_.frames() - begin), team);
+    if (tape_.segment_steps() > 0) {
+      for (Index d = 0; d < D; ++d) run_segments(layer, d, team);
+    } else {
+      for_directions(D, plan_.of(layer), team, [&](Index direction, const Team& members) {
+        recur(layer, direction, {0, schedule_.steps()}, recorded(layer, direction), members);
+      });
+      team.wait();
+      for (Index d = 0; d < D; ++d)
+        gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), team);
+    }
     if (layer > 0 && tape_.dropout().active()) {
       const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
       T* d_input = inner_dx_[(layer - 1) % 2].data();
@@ -107,7 +120,97 @@ class BackwardStack {
     }
   }
 
-  void recur(Index layer, Index direction, const Part& part) {
+  Memory recorded(Index layer, Index direction) {
+    return {tape_.gates(layer, direction), tape_.cells(layer, direction), 0};
+  }
+
+  Range segment(Index index) const {
+    const Index begin = index * tape_.segment_steps();
+    return {begin, std::min(begin + tape_.segment_steps(), schedule_.steps())};
+  }
+
+  // A segment stands in memory with the step before it, of which forwards c is asked for and in
+  // reverse dz, and the step after it, of which it is the other way round.
+  Range frames_around(const Range& steps) const {
+    const Index* first = schedule_.view().first;
+    return {first[std::max(steps.begin - 1, Index{0})],
+            first[std::min(steps.end + 1, schedule_.steps())]};
+  }
+
+  Index longest_segment() const {
+    Index longest = 0;
+    for (Index s = 0; s < tape_.segments(); ++s) {
+      const Range frames = frames_around(segment(s));
+      longest = std::max(longest, frames.end - frames.begin);
+    }
+    return longest;
+  }
+
+  void run_segments(Index layer, Index direction, const Team& team) {
+    const Index* first = schedule_.view().first;
+    for (Index i = 0; i < tape_.segments(); ++i) {
+      const Index s = direction == 0 ? tape_.segments() - 1 - i : i;
+      const Range steps = segment(s);
+      const Memory memory{gates_.data(), cells_.data(), frames_around(steps).begin};
+      if (i > 0) keep_dz(direction, segment(direction == 0 ? s + 1 : s - 1), memory, team);
+      take_cells(layer, direction, steps, memory, team);
+      team.wait();
+      restore(layer, direction, steps, memory, team);
+      team.wait();
+      recur(layer, direction, steps, memory, team);
+      team.wait();
+      gradients(layer, direction, {first[steps.begin], first[steps.end]}, memory, team);
+    }
+  }
+
+  // dz of the last step of segment `from` that the scan went back to, into the memory of the next.
+  void keep_dz(Index direction, const Range& from, const Memory& to, const Team& team) {
+    const Index step = direction == 0 ? from.begin : from.end - 1, width = 4 * config_.hidden_size;
+    const Index frame = schedule_.view().first[step];
+    const Range rows = team_range(schedule_.view().rows[step], team);
+    std::memmove(to.gates + (frame + rows.begin - to.begin) * width,
+                 to.gates + (frame + rows.begin - frames_around(from).begin) * width,
+                 static_cast<std::size_t>((rows.end - rows.begin) * width) * sizeof(T));
+  }
+
+  // c of the step before the scan entered the segment.
+  void take_cells(Index layer, Index direction, const Range& steps, const Memory& to,
+                  const Team& team) {
+    const Index border = direction == 0 ? steps.begin : steps.end, H = config_.hidden_size;
+    if (border == 0 || border == schedule_.steps()) return;
+    const Index step = direction == 0 ? border - 1 : border;
+    const T* kept = tape_.cells(layer, direction) +
+                    (border / tape_.segment_steps() - 1) * schedule_.batch() * H;
+    const Range rows = team_range(schedule_.view().rows[step], team);
+    std::copy(kept + rows.begin * H, kept + rows.end * H,
+              to.cells + (schedule_.view().first[step] + rows.begin - to.begin) * H);
+  }
+
+  void restore(Index layer, Index direction, const Range& steps, const Memory& to,
+               const Team& team) {
+    const Index* first = schedule_.view().first;
+    Pointers& pointers = pointers_[team.rank()];
+    RestorePass<T> pass{};
+    pass.frames = first[steps.end] - first[steps.begin];
+    point(layer, direction, {first[steps.begin], first[steps.end]}, to, false, pointers);
+    pass.weights = tape_.weights().layer(layer, direction);
+    pass.steps = schedule_.view();
+    pass.reverse = direction == 1;
+    pass.x = pointers.x.data();
+    pass.h_prev = pointers.h_prev.data();
+    pass.c_0 = tape_.c_0(layer, direction);
+    pass.gates = to.gates;
+    pass.cells = to.cells;
+    pass.frame_begin = to.begin;
+    Part part = output_part(team);
+    part.step_begin = steps.begin;
+    part.step_end = steps.end;
+    part.row_end = schedule_.batch();
+    kernels<T>().restore(pass, part);
+  }
+
+  void recur(Index layer, Index direction, const Range& steps, const Memory& memory,
+             const Team& team) {
     const Index H = config_.hidden_size, P = config_.output_size(), N = schedule_.batch();
     const Index state = layer * config_.directions() + direction;
     BackwardPass<T> pass{};
@@ -117,8 +220,9 @@ class BackwardStack {
     pass.projected = config_.projected();
     pass.steps = schedule_.view();
     pass.reverse = direction == 1;
-    pass.gates = tape_.gates(layer, direction);
-    pass.cells = tape_.cells(layer, direction);
+    pass.gates = memory.gates;
+    pass.cells = memory.cells;
+    pass.frame_begin = memory.begin;
     pass.c_0 = tape_.c_0(layer, direction);
     if (!last(layer))
       pass.dy = inner_offsets_.at(static_cast<const T*>(inner_dx_[layer % 2].data()));
@@ -129,29 +233,39 @@ class BackwardStack {
     pass.dc = gradients_.dc + state * N * H;
     pass.dh_frames = dh_.data() + direction * dh_offset_;
     if (pass.projected) pass.d_cell_output = d_cell_output_.data() + direction * N * H;
-    kernels<T>().backward(pass, part);
+    for_stretches(plan_.of(layer), schedule_, steps, direction == 0, team,
+                  [&](const Part& part) { kernels<T>().backward(pass, part); });
   }
 
-  void chunk_gradients(Index layer, Index direction, Index begin, Index count, const Team& team) {
-    const Index H = config_.hidden_size, P = config_.output_size();
-    Pointers& pointers = pointers_[team.rank()];
-    point(layer, direction, begin, count, pointers);
+  // Everything that is summed over these frames, as they stand in `memory`.
+  void gradients(Index layer, Index direction, const Range& frames, const Memory& memory,
+                 const Team& team) {
+    const bool descending = direction == 0;
+    for (Index done = 0, count; done < frames.end - frames.begin; done += count) {
+      count = std::min(chunk_, frames.end - frames.begin - done);
+      const Index begin = descending ? frames.end - done - count : frames.begin + done;
+      Pointers& pointers = pointers_[team.rank()];
+      point(layer, direction, {begin, begin + count}, memory, descending, pointers);
+      chunk_gradients(layer, direction, count, pointers, team);
+    }
+  }
+
+  void chunk_gradients(Index layer, Index direction, Index count, const Pointers& pointers,
+                       const Team& team) {
     const auto d = layer_parameters(config_, gradients_.d_parameters, layer, direction);
     GradientPass<T> pass{};
     pass.input_size = config_.layer_input(layer);
-    pass.hidden = H;
-    pass.output = P;
+    pass.hidden = config_.hidden_size;
+    pass.output = config_.output_size();
     pass.projected = config_.projected();
     pass.frames = count;
-    pass.dz = tape_.gates(layer, direction) + begin * 4 * H;
+    pass.dz = pointers.dz.data();
     pass.x = pointers.x.data();
     pass.h_prev = pointers.h_prev.data();
     pass.dx = pointers.dx.data();
     pass.add_dx = direction == 1;
-    if (pass.projected) {
-      pass.dh = dh_.data() + direction * dh_offset_ + begin * P;
-      pass.cell_output = tape_.cells(layer, direction) + begin * H;
-    }
+    pass.dh = pointers.dh.data();
+    pass.cell_output = pointers.cell_output.data();
     pass.weight_ih = transposed_[direction].input.data();
     pass.panels = panels_.data();
     pass.left = left_[team.rank()].data();
@@ -167,29 +281,36 @@ class BackwardStack {
     kernels<T>().gradients(pass, part);
   }
 
-  // Where x, h of the step before, and dx of tape frames [begin, begin + count) stand.
-  void point(Index layer, Index direction, Index begin, Index count, Pointers& pointers) {
+  // Where all that belongs to tape frames [begin, end) stands, in their order or in the opposite.
+  void point(Index layer, Index direction, const Range& frames, const Memory& memory,
+             bool descending, Pointers& pointers) {
     const Steps steps = schedule_.view();
+    const Index H = config_.hidden_size, P = config_.output_size();
     const Frames<const T> from = x(layer);
     const Frames<T> to = dx(layer);
     Frames<const T> y =
         last(layer) ? tape_.sequences().y_offsets.at(static_cast<const T*>(tape_.sequences().y))
                     : inner_offsets_.at(static_cast<const T*>(tape_.output(layer)));
-    y.base += direction * config_.output_size();
-    Index t = std::upper_bound(steps.first, steps.first + steps.steps + 1, begin) - steps.first - 1;
-    Index r = begin - steps.first[t];
-    for (Index f = 0; f < count; ++f, ++r) {
+    y.base += direction * P;
+    Index t = std::upper_bound(steps.first, steps.first + steps.steps + 1, frames.begin) -
+              steps.first - 1;
+    Index r = frames.begin - steps.first[t];
+    for (Index frame = frames.begin; frame < frames.end; ++frame, ++r) {
       if (r == steps.rows[t]) {
         ++t;
         r = 0;
       }
       const Index before = direction == 1 ? t + 1 : t - 1;
       const bool begins = before < 0 || before == steps.steps || r >= steps.rows[before];
+      const Index f = descending ? frames.end - 1 - frame : frame - frames.begin;
+      const Index there = frame - memory.begin;
       pointers.x[f] = from.base + from.step[t] + from.row[r];
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
-      pointers.h_prev[f] =
-          begins ? tape_.h_0(layer, direction) + steps.order[r] * config_.output_size()
-                 : y.base + y.step[before] + y.row[r];
+      pointers.h_prev[f] = begins ? tape_.h_0(layer, direction) + steps.order[r] * P
+                                  : y.base + y.step[before] + y.row[r];
+      pointers.dz[f] = memory.gates + there * 4 * H;
+      pointers.cell_output[f] = memory.cells + there * H;
+      pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
     }
   }
 
@@ -199,8 +320,9 @@ class BackwardStack {
   const Gradients<T>& gradients_;
   const StackPlan plan_;
   const Offsets inner_offsets_;
-  const Index dh_offset_;  // from one direction's dh to the other's
+  Index dh_offset_;  // from one direction's dh to the other's
   Transposed transposed_[2];
+  Buffer<T> gates_, cells_;  // of one segment
   Buffer<T> dh_, d_cell_output_, panels_;
   std::vector<Buffer<T>> inner_dx_, left_;
   std::vector<Pointers> pointers_;
@@ -214,6 +336,7 @@ bool backward(Tape<T>& tape, const Gradients<T>& gradients) {
   BackwardStack<T> stack(tape, gradients);  // all memory is had before anything is spent
   if (!tape.consume()) return false;
   stack.run();
+  tape.release();
   return true;
 }
 

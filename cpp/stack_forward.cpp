@@ -60,7 +60,7 @@ class ForwardStack {
   void run_layer(Index layer, const Team& team) {
     const LayerPlan& plan = plan_.of(layer);
     for_directions(config_.directions(), plan, team, [&](Index direction, const Team& members) {
-      for_stretches(plan, schedule_, direction == 1, members,
+      for_stretches(plan, schedule_, {0, schedule_.steps()}, direction == 1, members,
                     [&](const Part& part) { run_direction(layer, direction, part, team.rank()); });
     });
     team.wait();
@@ -105,6 +105,7 @@ class ForwardStack {
     if (tape_) {
       pass.gates = tape_->gates(layer, direction);
       pass.cells = tape_->cells(layer, direction);
+      pass.segment = tape_->segment_steps();
     }
     pass.ahead_frames = plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin);
     if (pass.ahead_frames > 0) pass.ahead = ahead_.data() + thread * ahead_size_;

@@ -4,6 +4,8 @@
 // Must not know: what is computed there.
 #pragma once
 
+#include <algorithm>
+
 #include "plan.hpp"
 
 namespace lstm_native {
@@ -31,35 +33,37 @@ inline Part step_part(const Schedule& schedule, Index begin, Index end) {
   return {begin, end, 0, schedule.batch(), 0, 1, nullptr, nullptr};
 }
 
-// Calls f(part) for this thread's part of each stretch of a layer. `falling` time goes from the
-// last step to the first.
+// Of steps, or of equal things.
+struct Range {
+  Index begin, end;
+};
+
+// Calls f(part) for this thread's part of each stretch of some steps of a layer. `falling` time
+// goes from the last step to the first.
 template <class F>
-void for_stretches(const LayerPlan& plan, const Schedule& schedule, bool falling, const Team& team,
-                   const F& f) {
-  const Index steps = schedule.steps(), cut = plan.rows_until;
+void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps, bool falling,
+                   const Team& team, const F& f) {
+  const Index until = plan.rows_until, cut = std::clamp(until, steps.begin, steps.end);
+  const bool rows = steps.begin < cut, units = cut < steps.end;
   const auto by_rows = [&] {
-    f(Part{0, cut, schedule.row_share(team.rank(), team.size(), cut),
-           schedule.row_share(team.rank() + 1, team.size(), cut), 0, 1, nullptr, nullptr});
+    f(Part{steps.begin, cut, schedule.row_share(team.rank(), team.size(), until),
+           schedule.row_share(team.rank() + 1, team.size(), until), 0, 1, nullptr, nullptr});
   };
   const auto by_units = [&] {
     Part part = output_part(team);
     part.step_begin = cut;
-    part.step_end = steps;
+    part.step_end = steps.end;
     part.row_end = schedule.view().rows[cut];
     f(part);
   };
-  const bool both = 0 < cut && cut < steps;
-  if (falling && cut < steps) by_units();
-  if (falling && both) team.wait();
-  if (cut > 0) by_rows();
-  if (!falling && both) team.wait();
-  if (!falling && cut < steps) by_units();
+  if (falling && units) by_units();
+  if (falling && rows && units) team.wait();
+  if (rows) by_rows();
+  if (!falling && rows && units) team.wait();
+  if (!falling && units) by_units();
 }
 
-// This thread's share of `count` equal things.
-struct Range {
-  Index begin, end;
-};
+// This thread's share.
 inline Range team_range(Index count, const Team& team) {
   return {count * team.rank() / team.size(), count * (team.rank() + 1) / team.size()};
 }

@@ -1,10 +1,13 @@
 // What a recorded forward pass leaves for the backward pass.
 //
 // Owns: the activated gates and c of every frame, the outputs of inner layers, the initial state,
-// the masks, and the packed weights of the moment. Must not know: how they are computed.
+// the masks, and the packed weights of the moment. With checkpoints no gates, and c only between
+// segments of the steps, which the backward pass restores one at a time.
+// Must not know: how any of it is computed.
 //
 // A tape is a value: several may be alive. x and y are the caller's memory; whoever makes a tape
-// keeps them alive and unchanged. backward() spends a tape: dz takes the place of the gates.
+// keeps them alive and unchanged. backward() spends a tape: dz takes the place of the gates, and
+// afterwards all of it is given back, however long the tape itself is kept.
 #pragma once
 
 #include <algorithm>
@@ -29,35 +32,65 @@ struct Sequences {
   T* c;  // [L * D, N, H]
 };
 
+// Frames whose gradients are summed in registers before the weight gradients are stored and taken
+// up again: at 64 frames that traffic alone held H = 1024 at 80 GF/s of one core, at 256 it is
+// gone. So a segment has at least as many.
+constexpr Index chunk_frames = 256;
+
 template <class T>
 class Tape {
  public:
-  Tape(std::shared_ptr<const Weights<T>> weights, Sequences<T> sequences, Dropout dropout)
-      : weights_(std::move(weights)),
+  // `checkpoint` is the least number of steps in a segment; 0 keeps everything.
+  Tape(std::shared_ptr<const Weights<T>> weights, Sequences<T> sequences, Dropout dropout,
+       Index checkpoint)
+      : config_(weights->config()),
+        weights_(std::move(weights)),
         sequences_(std::move(sequences)),
         dropout_(std::move(dropout)),
-        h_0_(states() * config().output_size()),
-        c_0_(states() * config().hidden_size) {
-    const Index frames = sequences_.schedule.frames();
-    const Index cells = checked_product(frames, config().hidden_size);
-    for (Index i = 0; i < config().num_layers * config().directions(); ++i) {
-      gates_.emplace_back(checked_product(4, cells));
-      cells_.emplace_back(cells);
+        h_0_(states() * config_.output_size()),
+        c_0_(states() * config_.hidden_size) {
+    const Schedule& schedule = sequences_.schedule;
+    const Index frames = schedule.frames(), hidden = config_.hidden_size;
+    if (checkpoint > 0 && frames > 0) {
+      const Index filled = (chunk_frames + schedule.batch() - 1) / schedule.batch();
+      segment_steps_ = std::min(std::max(checkpoint, filled), schedule.steps());
     }
-    for (Index l = 0; l + 1 < config().num_layers; ++l) {
-      outputs_.emplace_back(checked_product(frames, config().frame_size()));
+    for (Index i = 0; i < config_.num_layers * config_.directions(); ++i) {
+      if (segment_steps_ == 0) {
+        gates_.emplace_back(checked_product(4, checked_product(frames, hidden)));
+        cells_.emplace_back(checked_product(frames, hidden));
+      } else {
+        gates_.emplace_back();
+        cells_.emplace_back(
+            checked_product(segments() - 1, checked_product(schedule.batch(), hidden)));
+      }
+    }
+    for (Index l = 0; l + 1 < config_.num_layers; ++l) {
+      outputs_.emplace_back(checked_product(frames, config_.frame_size()));
       if (dropout_.active()) dropped_.emplace_back(outputs_.back().size());
     }
     std::copy_n(sequences_.h, h_0_.size(), h_0_.data());
     std::copy_n(sequences_.c, c_0_.size(), c_0_.data());
+    nbytes_ = h_0_.nbytes() + c_0_.nbytes() + dropout_.nbytes();
+    for (const auto* buffers : {&gates_, &cells_, &outputs_, &dropped_})
+      for (const auto& buffer : *buffers) nbytes_ += buffer.nbytes();
   }
 
   const Weights<T>& weights() const { return *weights_; }
-  const Config& config() const { return weights_->config(); }
+  const Config& config() const { return config_; }
   const Sequences<T>& sequences() const { return sequences_; }
   Dropout& dropout() { return dropout_; }
 
-  // [F, 4H] and [F, H] of one layer and direction.
+  // Steps of a segment, the last of which may be shorter; 0: gates and c of all steps are kept.
+  Index segment_steps() const { return segment_steps_; }
+  Index segments() const {
+    return segment_steps_ == 0
+               ? 1
+               : (sequences_.schedule.steps() + segment_steps_ - 1) / segment_steps_;
+  }
+
+  // Of one layer and direction: gates [F, 4H] and cells [F, H]; with segments null, and
+  // [segments - 1, N, H], what c is where the scan goes from one segment into the next.
   T* gates(Index layer, Index direction) { return gates_[at(layer, direction)].data(); }
   T* cells(Index layer, Index direction) { return cells_[at(layer, direction)].data(); }
   // [F, D * P] of an inner layer, and what dropout made of it.
@@ -67,33 +100,37 @@ class Tape {
   }
   // [N, P] and [N, H] by the caller's row.
   const T* h_0(Index layer, Index direction) const {
-    return h_0_.data() + at(layer, direction) * batch() * config().output_size();
+    return h_0_.data() + at(layer, direction) * batch() * config_.output_size();
   }
   const T* c_0(Index layer, Index direction) const {
-    return c_0_.data() + at(layer, direction) * batch() * config().hidden_size;
+    return c_0_.data() + at(layer, direction) * batch() * config_.hidden_size;
   }
 
-  // True for the first who asks: the tape is theirs to spend.
+  // True for the first who asks: the tape is theirs to spend, and to release.
   bool consume() { return !consumed_.exchange(true); }
   bool consumed() const { return consumed_; }
-
-  Index nbytes() const {
-    Index bytes = h_0_.nbytes() + c_0_.nbytes() + dropout_.nbytes();
-    for (const auto* buffers : {&gates_, &cells_, &outputs_, &dropped_})
-      for (const auto& buffer : *buffers) bytes += buffer.nbytes();
-    return bytes;
+  void release() {
+    for (auto* buffers : {&gates_, &cells_, &outputs_, &dropped_}) buffers->clear();
+    dropout_.release();
+    h_0_ = Buffer<T>();
+    c_0_ = Buffer<T>();
+    weights_.reset();
   }
+
+  Index nbytes() const { return consumed_ ? 0 : nbytes_; }
 
  private:
-  Index at(Index layer, Index direction) const { return layer * config().directions() + direction; }
+  Index at(Index layer, Index direction) const { return layer * config_.directions() + direction; }
   Index batch() const { return sequences_.schedule.batch(); }
   Index states() const {
-    return checked_product(config().num_layers * config().directions(), batch());
+    return checked_product(config_.num_layers * config_.directions(), batch());
   }
 
+  const Config config_;
   std::shared_ptr<const Weights<T>> weights_;
   Sequences<T> sequences_;
   Dropout dropout_;
+  Index segment_steps_ = 0, nbytes_;
   Buffer<T> h_0_, c_0_;
   std::vector<Buffer<T>> gates_, cells_;
   std::vector<Buffer<T>> outputs_, dropped_;

@@ -119,6 +119,7 @@ def run(
     *,
     lengths: Array | None = None,
     packed: bool = False,
+    checkpoint: int | None = None,
 ) -> Results:
     """Record and differentiate time-major data, as the network's own layout or as packed.
 
@@ -126,12 +127,14 @@ def run(
     """
     if packed:
         frames = lengths if lengths is not None else np.full(x.shape[1], x.shape[0])
-        output, (h_n, c_n), tape = lstm.record(pack(x, frames), state)
+        output, (h_n, c_n), tape = lstm.record(pack(x, frames), state, checkpoint=checkpoint)
         d_frames = None if d_output is None else pack(d_output, frames)
         grads = lstm.backward(tape, d_frames, d_state)
         output, d_input = unpack(output, len(x)), unpack(grads.input, len(x))
     else:
-        output, (h_n, c_n), tape = lstm.record(own(lstm, x), state, lengths=lengths)
+        output, (h_n, c_n), tape = lstm.record(
+            own(lstm, x), state, lengths=lengths, checkpoint=checkpoint
+        )
         d_own = None if d_output is None else own(lstm, d_output)
         grads = lstm.backward(tape, d_own, d_state)
         output, d_input = own(lstm, output), own(lstm, grads.input)

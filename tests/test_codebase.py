@@ -18,8 +18,8 @@ LONGEST_FILE = 400
 MAY_INCLUDE = {
     "kernel_api": set(),
     "kernels": {
-        "kernel_api", "simd", "activations", "cell", "roofline", "tile", "pack", "walk", "forward",
-        "backward", "gradients",
+        "kernel_api", "simd", "activations", "cell", "roofline", "tile", "pack", "gates", "walk",
+        "forward", "restore", "backward", "gradients",
     },
     "config": {"kernel_api"},
     "parallel": set(),
@@ -45,7 +45,7 @@ MAY_INCLUDE = {
 LAYERS = [
     {"_core"},
     {"functional", "parameters", "_checks", "runtime", "packing"},
-    {"_module", "random"},
+    {"_module", "_configured", "random"},
     {"lstm", "cell", "checkpoints", "optim"},
     {"__init__"},
     {"bridges"},

@@ -169,13 +169,22 @@ void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, p
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
 
+// Least steps between checkpoints; 0 for none.
+Index checkpoint_of(py::handle checkpoint) {
+  if (checkpoint.is_none()) return 0;
+  const Index steps = integer(checkpoint, "checkpoint");
+  if (steps < 1) throw py::value_error("checkpoint should be at least 1");
+  return steps;
+}
+
 PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                   py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                  py::handle generator) {
+                  py::handle generator, py::handle checkpoint) {
   return std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
+        const Index every = checkpoint_of(checkpoint);
         const Masking masking(config, dropout, generator);
         auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
         const Index frames = sequences.schedule.frames();
@@ -183,7 +192,7 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
         std::unique_ptr<Tape<T>> tape;
         {
           const MaybeRelease release(flops(config, frames));
-          tape = std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks));
+          tape = std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks), every);
           record(*tape);
         }
         return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
@@ -225,6 +234,7 @@ void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::han
         if (spent)
           throw std::runtime_error(
               "the tape has been used by an earlier backward(); record the forward pass again");
+        holder.x = holder.y = py::none();
       },
       holder.value);
 }
@@ -296,7 +306,8 @@ void register_network(py::module_& m) {
   m.def("forward", &run_forward, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"));
   m.def("record", &run_record, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
-        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"));
+        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
+        arg("checkpoint"));
   m.def("backward", &run_backward, arg("tape"), arg("grad_y"), arg("grad_x"), arg("grad_h"),
         arg("grad_c"), arg("grad_parameters"));
   m.def("step", &run_step, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"));

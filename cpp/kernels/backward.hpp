@@ -42,10 +42,15 @@ class Backward {
     return {pass_.weights.recurrent, gates_ * panel_width<T>, pass_.output};
   }
 
-  T* gates(Index t, Index r) const { return pass_.gates + (pass_.steps.first[t] + r) * gates_; }
+  // Which frame of the memory of this pass.
+  Index frame_of(Index t, Index r) const { return pass_.steps.first[t] + r - pass_.frame_begin; }
+
+  T* gates(Index t, Index r) const { return pass_.gates + frame_of(t, r) * gates_; }
+
+  T* cells(Index t, Index r) const { return pass_.cells + frame_of(t, r) * pass_.hidden; }
 
   T* dh(Index t, Index r) const {
-    return pass_.dh_frames + (pass_.projected ? pass_.steps.first[t] + r : r) * pass_.output;
+    return pass_.dh_frames + (pass_.projected ? frame_of(t, r) : r) * pass_.output;
   }
 
   const T* dy(Index t, Index r) const { return pass_.dy.base ? frame(pass_.dy, t, r) : nullptr; }
@@ -57,13 +62,15 @@ class Backward {
   }
 
   // dh = dy + dz W_hh of the step the scan visits next; at a row's last step dy + d h_n.
-  void output_gradient(Index t, RowRange ending) const {
+  void output_gradient(Index t, RowRange ending) {
     const Index next = pass_.reverse ? t - 1 : t + 1;
     const Share panels = share_of(panel_count<T>(pass_.output), part_);
+    fetch_dz(next, ending.begin);
+    backwards_ = !backwards_;
     multiply<T>(
         rows<T>([&](Index r) { return static_cast<const T*>(gates(next, r)); }), part_.row_begin,
         ending.begin, gates_, recurrent(), panels.begin, panels.end,
-        [&](Index r) { return dy(t, r); }, [&](Index r) { return dh(t, r); });
+        [&](Index r) { return dy(t, r); }, [&](Index r) { return dh(t, r); }, backwards_);
     const Share columns = columns_of(pass_.output);
     for (Index r = ending.begin; r < ending.end; ++r) {
       const T* last = pass_.dh + pass_.steps.order[r] * pass_.output;
@@ -72,6 +79,13 @@ class Backward {
       for (Index j = columns.begin; j < columns.end; ++j)
         sum[j] = from_output ? from_output[j] + last[j] : last[j];
     }
+  }
+
+  // dz of the step was written by other cores too: ask for all of it at once.
+  void fetch_dz(Index t, Index row_end) const {
+    if (part_.shares == 1 || row_end - part_.row_begin > max_rows) return;
+    for (Index r = part_.row_begin; r < row_end; ++r)
+      for (Index k = 0; k < gates_; k += 64 / sizeof(T)) simd::prefetch(gates(t, r) + k);
   }
 
   // d (o tanh(c)) = dh W_hr
@@ -92,10 +106,9 @@ class Backward {
     const Share units = columns_of(hidden);
     for (Index r = part_.row_begin; r < row_end; ++r) {
       T* z = gates(t, r);
-      T* c = pass_.cells + (pass_.steps.first[t] + r) * hidden;
+      T* c = cells(t, r);
       const Index caller_row = pass_.steps.order[r] * hidden;
-      const T* c_before = r < continuing ? pass_.cells + (pass_.steps.first[before] + r) * hidden
-                                         : pass_.c_0 + caller_row;
+      const T* c_before = r < continuing ? cells(before, r) : pass_.c_0 + caller_row;
       T* dc = pass_.dc + caller_row;
       const T* dh_row = pass_.projected ? pass_.d_cell_output + r * hidden : dh(t, r);
       for (Index u = units.begin; u < units.end; u += V) {
@@ -131,6 +144,8 @@ class Backward {
   const BackwardPass<T>& pass_;
   const Part& part_;
   const Index gates_;  // 4H
+  // Panels are walked from the last in every other step: those read last are still in cache.
+  bool backwards_ = true;
 };
 
 template <class T>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "cell.hpp"
-#include "pack.hpp"
+#include "gates.hpp"
 #include "walk.hpp"
 
 namespace lstm_native {
@@ -23,16 +23,14 @@ class Forward {
 
  public:
   Forward(const ForwardPass<T>& pass, const Part& part)
-      : pass_(pass),
-        part_(part),
-        blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)),
-        panel_stride_((pass.weights.input_size + pass.weights.output) * panel_width<T>) {}
+      : pass_(pass), part_(part), blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)) {}
 
   void run() {
     for (Index s = 0; s < step_count(part_); ++s) {
       if (pass_.ahead && s == ahead_end_) run_ahead(s);
       const Index t = visited(part_, pass_.reverse, s);
       const Index row_end = live_end(pass_.steps, t, part_);
+      kept_cells_ = kept_cells(t);
       gates(t, row_end);
       if (pass_.weights.projected) {
         wait(part_);
@@ -80,8 +78,8 @@ class Forward {
     const Index z_size = gate_columns<T>(pass_.weights.hidden);
     multiply<T>(
         rows<T>(x_row), 0, frames, pass_.weights.input_size,
-        Panels<T>{pass_.weights.gates, panel_stride_, z_size}, blocks_.begin, blocks_.end,
-        [&](Index) { return static_cast<const T*>(pass_.weights.bias); },
+        Panels<T>{pass_.weights.gates, gate_panel_stride(pass_.weights), z_size}, blocks_.begin,
+        blocks_.end, [&](Index) { return static_cast<const T*>(pass_.weights.bias); },
         [&](Index i) { return pass_.ahead + i * z_size; });
   }
 
@@ -119,7 +117,6 @@ class Forward {
   template <int R, int B>
   EIGEN_DONT_INLINE void gate_tile(Index t, Index first, Index block) {
     const PackedLayer<T>& w = pass_.weights;
-    const T* panel = w.gates + block * panel_stride_;
     Tile<T, R, gate_count, B> tile;
     RowPointers<T, R> h;
     for (int r = 0; r < R; ++r) h.row[r] = h_before(t, first + r);
@@ -133,13 +130,9 @@ class Forward {
     } else {
       RowPointers<T, R> x;
       for (int r = 0; r < R; ++r) x.row[r] = frame(pass_.x, t, first + r);
-      for (int r = 0; r < R; ++r)
-#pragma GCC unroll 24
-        for (int v = 0; v < B * gate_count; ++v)
-          tile.acc[r][v] = load<P>(w.bias + block * panel_width<T> + v * V);
-      tile.accumulate(x, w.input_size, panel, panel_stride_);
+      input_gates(tile, w, block, x);
     }
-    tile.accumulate(h, w.output, panel + w.input_size * panel_width<T>, panel_stride_);
+    add_recurrent_gates(tile, w, block, h);
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 6
       for (int b = 0; b < B; ++b) {
@@ -164,8 +157,18 @@ class Forward {
       store_lanes(saved + hidden, step.gates.f, lanes);
       store_lanes(saved + 2 * hidden, step.gates.g, lanes);
       store_lanes(saved + 3 * hidden, step.gates.o, lanes);
-      store_lanes(pass_.cells + f * hidden + unit, step.c, lanes);
     }
+    if (kept_cells_) store_lanes(kept_cells_ + r * hidden + unit, step.c, lanes);
+  }
+
+  // Where c of step t is kept, from row 0 on; null: nowhere.
+  T* kept_cells(Index t) const {
+    const Index hidden = pass_.weights.hidden;
+    if (!pass_.cells) return nullptr;
+    if (pass_.segment == 0) return pass_.cells + pass_.steps.first[t] * hidden;
+    const Index border = pass_.reverse ? t : t + 1;
+    if (border % pass_.segment != 0 || border == 0 || border == pass_.steps.steps) return nullptr;
+    return pass_.cells + (border / pass_.segment - 1) * pass_.steps.batch * hidden;
   }
 
   // h = W_hr (o tanh(c))
@@ -193,8 +196,8 @@ class Forward {
 
   const ForwardPass<T>& pass_;
   const Part& part_;
-  const Share blocks_;        // of units, this thread's
-  const Index panel_stride_;  // of the packed gates
+  const Share blocks_;       // of units, this thread's
+  T* kept_cells_ = nullptr;  // of the current step
   // Unit blocks of the current step are walked from the last: those the step before read last are
   // still in cache.
   bool backwards_ = true;

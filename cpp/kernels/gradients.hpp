@@ -3,8 +3,8 @@
 // Owns: the products dW = dz^T [x h_prev], db, dW_hr and dx over a run of tape frames.
 // Must not know: steps and rows; frames come as pointers.
 //
-// A thread owns rows of the weight gradients, and their sums run over all frames in tape order,
-// so the bits do not depend on the number of threads.
+// A thread owns rows of the weight gradients, and their sums run over the frames in the order
+// given, so the bits do not depend on the number of threads.
 #pragma once
 
 #include "pack.hpp"
@@ -15,15 +15,15 @@ namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
 // Rows of frames into panels, so that the tile finds its right operand as in every product.
-template <class T, class RowOf>
-void gather_panels(Index frames, Index columns, T* to, Share panels, const RowOf& row_of) {
+template <class T>
+void gather_panels(const T* const* rows, Index frames, Index columns, T* to, Share panels) {
   for (Index panel = panels.begin; panel < panels.end; ++panel) {
     const Index first = panel * panel_width<T>;
     const Index lanes = packets_in_panel<T>(columns, panel) * width<T>;
     const Index live = smaller(lanes, columns - first);
     T* out = to + panel * frames * panel_width<T>;
     for (Index f = 0; f < frames; ++f, out += lanes) {
-      std::memcpy(out, row_of(f) + first, static_cast<std::size_t>(live) * sizeof(T));
+      std::memcpy(out, rows[f] + first, static_cast<std::size_t>(live) * sizeof(T));
       for (Index j = live; j < lanes; ++j) out[j] = T(0);
     }
   }
@@ -36,17 +36,17 @@ template <class T>
 constexpr Index left_columns = 3 * width<T>;
 static_assert(left_columns<float> % max_rows == 0 && left_columns<double> % max_rows == 0);
 
-// Calls f(first column, columns) for this thread's groups of the columns of `left`,
-// [frames, stride]; the group stands in `buffer`, [frames, left_columns].
+// Calls f(first column, columns) for this thread's groups of the columns of `left`, as wide as
+// `width`; the group stands in `buffer`, [frames, left_columns].
 template <class T, class F>
-void for_left_groups(const T* left, Index stride, Index frames, T* buffer, const Part& part,
+void for_left_groups(const T* const* left, Index width, Index frames, T* buffer, const Part& part,
                      const F& f) {
-  const Share groups = share_of(ceil_div(stride, left_columns<T>), part);
+  const Share groups = share_of(ceil_div(width, left_columns<T>), part);
   for (Index group = groups.begin; group < groups.end; ++group) {
     const Index first = group * left_columns<T>;
-    const Index columns = smaller(left_columns<T>, stride - first);
+    const Index columns = smaller(left_columns<T>, width - first);
     for (Index frame = 0; frame < frames; ++frame)
-      std::memcpy(buffer + frame * left_columns<T>, left + frame * stride + first,
+      std::memcpy(buffer + frame * left_columns<T>, left[frame] + first,
                   static_cast<std::size_t>(columns) * sizeof(T));
     f(first, columns);
   }
@@ -84,13 +84,10 @@ void gradients(const GradientPass<T>& pass, Part part) {
   T* x_panels = pass.panels;
   T* h_panels = x_panels + panel_size<T>(pass.frames, pass.input_size);
   T* cell_panels = h_panels + panel_size<T>(pass.frames, pass.output);
-  gather_panels(pass.frames, pass.input_size, x_panels, share(pass.input_size),
-                [&](Index f) { return pass.x[f]; });
-  gather_panels(pass.frames, pass.output, h_panels, share(pass.output),
-                [&](Index f) { return pass.h_prev[f]; });
+  gather_panels(pass.x, pass.frames, pass.input_size, x_panels, share(pass.input_size));
+  gather_panels(pass.h_prev, pass.frames, pass.output, h_panels, share(pass.output));
   if (pass.projected)
-    gather_panels(pass.frames, pass.hidden, cell_panels, share(pass.hidden),
-                  [&](Index f) { return pass.cell_output + f * pass.hidden; });
+    gather_panels(pass.cell_output, pass.frames, pass.hidden, cell_panels, share(pass.hidden));
   wait(part);
 
   for_left_groups(pass.dz, gates, pass.frames, pass.left, part, [&](Index first, Index columns) {
@@ -109,7 +106,7 @@ void gradients(const GradientPass<T>& pass, Part part) {
                     });
 
   multiply<T>(
-      rows<T>([&](Index f) { return pass.dz + f * gates; }), part.row_begin, part.row_end, gates,
+      rows<T>([&](Index f) { return pass.dz[f]; }), part.row_begin, part.row_end, gates,
       Panels<T>{pass.weight_ih, gates * panel_width<T>, pass.input_size}, 0,
       panel_count<T>(pass.input_size),
       [&](Index f) { return pass.add_dx ? static_cast<const T*>(pass.dx[f]) : nullptr; },

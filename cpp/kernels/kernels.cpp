@@ -4,6 +4,7 @@
 #include "backward.hpp"
 #include "forward.hpp"
 #include "gradients.hpp"
+#include "restore.hpp"
 #include "roofline.hpp"
 
 namespace lstm_native {
@@ -11,10 +12,10 @@ namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
 template <class T>
-constexpr Kernels<T> kernels{width<T>,        max_rows,     left_columns<T>,  gate_columns<T>,
-                             panel_size<T>,   pack<T>,      transpose<T>,     forward<T>,
-                             backward<T>,     gradients<T>, sigmoid_array<T>, tanh_array<T>,
-                             multiply_add<T>, read<T>};
+constexpr Kernels<T> kernels{width<T>,      max_rows,        left_columns<T>, gate_columns<T>,
+                             panel_size<T>, pack<T>,         transpose<T>,    forward<T>,
+                             restore<T>,    backward<T>,     gradients<T>,    sigmoid_array<T>,
+                             tanh_array<T>, multiply_add<T>, read<T>};
 
 constexpr char name[] = LSTM_NATIVE_ISA_STRING;
 

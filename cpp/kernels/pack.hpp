@@ -36,9 +36,27 @@ inline Share share_of(Index count, const Part& part) {
           share_begin(count, part.share + 1, part.shares)};
 }
 
-// Both orders are filled in runs of this many elements of a source row, so that what is written
-// stays in L1 while its cache lines fill up.
+// Blocks of V x V are transposed in registers, a run of this many elements of V source rows at a
+// time, so that what is written stays in L1 while its cache lines fill up.
 constexpr Index pack_run = 64;
+
+// to[j][i] = from[i][j] for `rows` <= V rows of any length. A row of `to` has V scalars that this
+// writes; those past `rows` become zero.
+template <class T>
+void transpose_rows(const T* from, Index from_stride, Index rows, Index length, T* to,
+                    Index to_stride) {
+  using P = PacketOf<T>;
+  constexpr Index V = width<T>;
+  for (Index j = 0; j < length; j += V) {
+    const Index columns = smaller(V, length - j);
+    simd::PacketBlock<P, V> block;
+    for (Index i = 0; i < V; ++i)
+      block.packet[i] =
+          i < rows ? load_lanes<P>(from + i * from_stride + j, columns) : broadcast<P>(T(0));
+    simd::ptranspose(block);
+    for (Index i = 0; i < columns; ++i) store(to + (j + i) * to_stride, block.packet[i]);
+  }
+}
 
 // A plain matrix into rows [k_begin, k_begin + count) of the packed gates.
 template <class T>
@@ -47,16 +65,13 @@ void pack_gates(const T* plain, Index count, Index k_begin, const PackedLayer<T>
   constexpr Index V = width<T>;
   const Index depth = to.input_size + to.output;
   for (Index block = blocks.begin; block < blocks.end; ++block) {
+    const Index unit = block * V, units = smaller(V, to.hidden - unit);
     T* panel = to.gates + (block * depth + k_begin) * panel_width<T>;
-    for (Index k = 0; k < count; k += pack_run) {
-      const Index k_end = smaller(count, k + pack_run);
-      for (Index lane = 0; lane < panel_width<T>; ++lane) {
-        const Index gate = lane / V, unit = block * V + lane % V;
-        const T* row = plain + (gate * to.hidden + unit) * count;
-        for (Index j = k; j < k_end; ++j)
-          panel[j * panel_width<T> + lane] = unit < to.hidden ? row[j] : T(0);
-      }
-    }
+    for (Index k = 0; k < count; k += pack_run)
+      for (Index gate = 0; gate < gate_count; ++gate)
+        transpose_rows(plain + (gate * to.hidden + unit) * count + k, count, units,
+                       smaller(pack_run, count - k), panel + k * panel_width<T> + gate * V,
+                       panel_width<T>);
   }
 }
 
@@ -71,22 +86,27 @@ void pack_bias(const PlainLayer<T>& plain, const PackedLayer<T>& to, Share block
     }
 }
 
+// Calls f(column, lanes, out, stride) for each packet of columns of a matrix in panels: `lanes` of
+// its scalars are columns of the matrix, row k begins at out + k * stride.
+template <class T, class F>
+void for_packets(Index rows, Index columns, T* to, Share panels, const F& f) {
+  constexpr Index V = width<T>;
+  for (Index panel = panels.begin; panel < panels.end; ++panel) {
+    const Index packets = packets_in_panel<T>(columns, panel);
+    for (Index packet = 0; packet < packets; ++packet) {
+      const Index column = panel * panel_width<T> + packet * V;
+      f(column, smaller(V, columns - column), to + panel * rows * panel_width<T> + packet * V,
+        packets * V);
+    }
+  }
+}
+
 // The transpose of a plain columns x rows matrix into panels of rows x columns.
 template <class T>
 void pack_panels(const T* plain, Index rows, Index columns, T* to, Share panels) {
-  for (Index panel = panels.begin; panel < panels.end; ++panel) {
-    const Index first = panel * panel_width<T>;
-    const Index lanes = packets_in_panel<T>(columns, panel) * width<T>;
-    T* out = to + panel * rows * panel_width<T>;
-    for (Index k = 0; k < rows; k += pack_run) {
-      const Index k_end = smaller(rows, k + pack_run);
-      for (Index lane = 0; lane < lanes; ++lane) {
-        const T* row = plain + (first + lane) * rows;
-        for (Index j = k; j < k_end; ++j)
-          out[j * lanes + lane] = first + lane < columns ? row[j] : T(0);
-      }
-    }
-  }
+  for_packets(rows, columns, to, panels, [&](Index column, Index lanes, T* out, Index stride) {
+    transpose_rows(plain + column * rows, rows, lanes, rows, out, stride);
+  });
 }
 
 template <class T>
@@ -105,38 +125,33 @@ template <class T>
 void transpose_gates(const PackedLayer<T>& from, Index k_begin, Index columns, T* to,
                      Share panels) {
   constexpr Index V = width<T>;
-  const Index depth = from.input_size + from.output;
-  for (Index panel = panels.begin; panel < panels.end; ++panel) {
-    const Index first = panel * panel_width<T>;
-    const Index lanes = packets_in_panel<T>(columns, panel) * V;
-    T* out = to + panel * gate_count * from.hidden * panel_width<T>;
-    for (Index unit = 0; unit < from.hidden; ++unit)
-      for (Index gate = 0; gate < gate_count; ++gate) {
-        const T* source = from.gates + ((unit / V) * depth + k_begin + first) * panel_width<T> +
-                          gate * V + unit % V;
-        T* row = out + (gate * from.hidden + unit) * lanes;
-        for (Index lane = 0; lane < lanes; ++lane)
-          row[lane] = first + lane < columns ? source[lane * panel_width<T>] : T(0);
-      }
-  }
+  const Index hidden = from.hidden, depth = from.input_size + from.output;
+  for_packets(
+      gate_count * hidden, columns, to, panels,
+      [&](Index column, Index lanes, T* out, Index stride) {
+        for (Index unit = 0; unit < hidden; unit += V)
+          for (Index gate = 0; gate < gate_count; ++gate)
+            transpose_rows(
+                from.gates + ((unit / V) * depth + k_begin + column) * panel_width<T> + gate * V,
+                panel_width<T>, lanes, smaller(V, hidden - unit),
+                out + (gate * hidden + unit) * stride, stride);
+      });
 }
 
 // Panels of H x P into panels of P x H.
 template <class T>
 void transpose_projection(const PackedLayer<T>& from, T* to, Share panels) {
-  for (Index panel = panels.begin; panel < panels.end; ++panel) {
-    const Index first = panel * panel_width<T>;
-    const Index lanes = packets_in_panel<T>(from.hidden, panel) * width<T>;
-    T* out = to + panel * from.output * panel_width<T>;
-    for (Index p = 0; p < from.output; ++p) {
-      const Index from_panel = p / panel_width<T>;
-      const Index from_lanes = packets_in_panel<T>(from.output, from_panel) * width<T>;
-      const T* source = from.projection + from_panel * from.hidden * panel_width<T> +
-                        first * from_lanes + p % panel_width<T>;
-      for (Index lane = 0; lane < lanes; ++lane)
-        out[p * lanes + lane] = first + lane < from.hidden ? source[lane * from_lanes] : T(0);
-    }
-  }
+  constexpr Index V = width<T>;
+  for_packets(
+      from.output, from.hidden, to, panels, [&](Index unit, Index lanes, T* out, Index stride) {
+        for (Index p = 0; p < from.output; p += V) {
+          const Index panel = p / panel_width<T>;
+          const Index width_there = packets_in_panel<T>(from.output, panel) * V;
+          transpose_rows(from.projection + panel * from.hidden * panel_width<T> +
+                             unit * width_there + p % panel_width<T>,
+                         width_there, lanes, smaller(V, from.output - p), out + p * stride, stride);
+        }
+      });
 }
 
 // From the packed weights, not the plain ones: a tape keeps its packed weights, so gradients

@@ -198,10 +198,11 @@ EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* pan
 constexpr Index depth_slice = 512;
 
 // out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end).
+// Few rows, who read the whole matrix each time, may ask for its panels from the last to the first.
 template <class T, class Left, class Init, class Out>
 void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
               const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
-              const Out& out) {
+              const Out& out, bool backwards = false) {
   const bool one_tile = row_end - row_begin <= max_rows;
   const Index whole_panels = matrix.columns / panel_width<T>;
   const auto run = [&](Index panel, Index k_begin, Index k_end, auto packets, auto panels,
@@ -234,7 +235,7 @@ void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
   if (one_tile && row_begin < row_end) {
     for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
       for_panel_groups<decltype(row_count)::value>(
-          panel_begin, whole_end, false, [&](Index panel, auto panels) {
+          panel_begin, whole_end, backwards, [&](Index panel, auto panels) {
             run(panel, 0, depth, Constant<packets_per_panel>{}, panels, first, row_count);
           });
     });

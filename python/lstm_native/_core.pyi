@@ -71,6 +71,7 @@ def record(
     order: IntArray | None,
     dropout: float,
     generator: Generator | None,
+    checkpoint: int | None,
 ) -> Tape: ...
 def backward(
     tape: Tape,

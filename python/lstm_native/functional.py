@@ -57,7 +57,7 @@ class Tape:
     consumed : bool
         True once a backward pass has used it.
     nbytes : int
-        Memory held by the compiled core for it.
+        Memory held by the compiled core for it; 0 once it has been used.
     """
 
     __slots__ = (
@@ -97,7 +97,7 @@ class Tape:
 
     @property
     def nbytes(self) -> int:
-        """Memory held by the compiled core for it."""
+        """Memory held by the compiled core for it; 0 once it has been used."""
         return self._core.nbytes
 
     def __repr__(self) -> str:
@@ -201,6 +201,7 @@ def record(
     engine: Engine | None,
     network: object,
     packed: tuple[Any, ...] | None = None,
+    checkpoint: int | None = None,
 ) -> tuple[FloatArray, State, Tape]:
     """:func:`forward`, and the tape for :func:`backward`. The output becomes read-only."""
     y, h, c = _results(config, x, hx, layout)
@@ -217,6 +218,7 @@ def record(
             layout.order,
             dropout,
             engine,
+            checkpoint,
         )
     y.flags.writeable = False  # the backward pass reads it
     return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed)

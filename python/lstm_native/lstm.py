@@ -4,8 +4,7 @@ Owns how a network of layers and directions is called, recorded and differentiat
 stands in ``_checks``, every computation in the core; must not import the core.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,16 +12,16 @@ from numpy.typing import ArrayLike, DTypeLike
 from lstm_native import functional
 from lstm_native._checks import arguments, calls, gradients
 from lstm_native._checks.arrays import SupportsArray
-from lstm_native._module import Gradients, Module
+from lstm_native._configured import ConfiguredLSTM
+from lstm_native._module import Gradients
 from lstm_native.functional import Layout, State, Tape
 from lstm_native.packing import PackedSequence
 from lstm_native.parameters import FloatArray
-from lstm_native.random import Generator, default_generator
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
 
 
-class LSTM(Module):
+class LSTM(ConfiguredLSTM):
     """A long short-term memory network of one or more layers, one or two directions.
 
     The arguments, names, initial values and results of ``torch.nn.LSTM``::
@@ -75,9 +74,7 @@ class LSTM(Module):
     ((5, 3, 20), (2, 3, 20), (2, 3, 20))
     """
 
-    __slots__ = ("_batch_first", "_dropout", "_generator", "_layout")
-
-    _cell: ClassVar[bool] = False
+    __slots__ = ()
 
     def __init__(
         self,
@@ -104,42 +101,6 @@ class LSTM(Module):
         self.dropout = probability
         self.generator = None
         self.reset_parameters()
-
-    @classmethod
-    def from_state_dict(
-        cls, state_dict: Mapping[str, Any], prefix: str = "", batch_first: bool = False
-    ) -> Self:
-        """Make a network of the weights in `state_dict`, ready to serve: in evaluation mode.
-
-        Every size is read off names and shapes. A state dict does not say whether the network was
-        ``batch_first``, nor its dropout, which is 0 here. No random number is drawn.
-
-        Parameters
-        ----------
-        state_dict : mapping of str to array
-            Names as ``weight_ih_l0``, each after `prefix`; other keys are ignored. The network is
-            float64 where an array is, else float32.
-        prefix : str
-            For instance ``"encoder.lstm."``.
-        batch_first : bool
-            As in the constructor.
-
-        Raises
-        ------
-        ValueError
-            No LSTM under `prefix`; the message lists the prefixes that have one. Or its parameters
-            are incomplete, or contradict each other.
-        TypeError, RuntimeError
-            A value is not an array of floats.
-        """
-        network = cls.__new__(cls)
-        network.batch_first = arguments.boolean(batch_first, "batch_first")
-        network.dropout = 0.0
-        network.generator = None
-        network._read(state_dict, prefix)
-        return network
-
-    # --- calling ---
 
     @overload
     def __call__(
@@ -199,11 +160,21 @@ class LSTM(Module):
 
     @overload
     def record(
-        self, x: PackedSequence, hx: Hidden | None = None, *, lengths: None = None
+        self,
+        x: PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: None = None,
+        checkpoint: int | None = None,
     ) -> tuple[PackedSequence, State, Tape]: ...
     @overload
     def record(
-        self, x: SupportsArray, hx: Hidden | None = None, *, lengths: ArrayLike | None = None
+        self,
+        x: SupportsArray,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        checkpoint: int | None = None,
     ) -> tuple[FloatArray, State, Tape]: ...
     def record(
         self,
@@ -211,25 +182,49 @@ class LSTM(Module):
         hx: Hidden | None = None,
         *,
         lengths: ArrayLike | None = None,
+        checkpoint: int | None = None,
     ) -> tuple[FloatArray | PackedSequence, State, Tape]:
         """Run the network and keep what :meth:`backward` needs.
 
         Parameters are those of a call, and so are the bits of the results. The output is
         read-only, and `x` must stay unchanged until the backward pass: the tape refers to both.
 
+        Parameters
+        ----------
+        checkpoint : int, optional
+            Keep the state of the cells only every so many steps (of at least 256 frames together),
+            and let the backward pass compute what lies between again, one segment after another
+            (gradient checkpointing, Chen et al. 2016). Of the 5*F*H floats that are else kept for a
+            layer and direction about one in ``5 * checkpoint`` remains, and the outputs of inner
+            layers as they are; the gradients have the same bits.
+
         Returns
         -------
         output, (h_n, c_n), tape
             As a call returns, and a :class:`Tape` for one backward pass. Any number of tapes may
             be alive.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As a call does; or `checkpoint` is not a positive int.
         """
+        every = arguments.checkpoint(checkpoint)
         array, state, layout = self._checked(x, hx, lengths)
         weights = self._packed
         if weights is None:
             weights = self._weights()
         packed = x if isinstance(x, PackedSequence) else None
         output, state, tape = functional.record(
-            weights, self._config, array, state, layout, *self._masking(), self._identity, packed
+            weights,
+            self._config,
+            array,
+            state,
+            layout,
+            *self._masking(),
+            self._identity,
+            packed,
+            every,
         )
         return (output if packed is None else packed._replace(data=output)), state, tape
 
@@ -292,86 +287,3 @@ class LSTM(Module):
             return array, state, self._layout
         rows = calls.lengths(lengths, array, self._batch_first)
         return array, state, Layout(self._batch_first, rows)
-
-    def _masking(self) -> tuple[float, functional.Engine | None]:
-        if not self._training or not self._dropout:
-            return 0.0, None
-        generator = default_generator if self._generator is None else self._generator
-        return self._dropout, generator._engine
-
-    # --- attributes ---
-
-    @property
-    def num_layers(self) -> int:
-        """L: number of layers."""
-        return self._config.num_layers
-
-    @property
-    def bidirectional(self) -> bool:
-        """Whether there is a reverse direction."""
-        return self._config.bidirectional
-
-    @property
-    def proj_size(self) -> int:
-        """P, or 0 without a projection."""
-        return self._config.proj_size
-
-    @property
-    def batch_first(self) -> bool:
-        """Whether input and output are (N, T, features)."""
-        return self._batch_first
-
-    @batch_first.setter
-    def batch_first(self, value: bool) -> None:
-        self._batch_first = arguments.boolean(value, "batch_first")
-        self._layout = Layout(self._batch_first)
-
-    @property
-    def dropout(self) -> float:
-        """Probability of an element of an inner layer's output being zeroed in training."""
-        return self._dropout
-
-    @dropout.setter
-    def dropout(self, value: float) -> None:
-        self._dropout = arguments.dropout(value)
-
-    @property
-    def generator(self) -> Generator | None:
-        """Where dropout masks are drawn from; None is the default generator."""
-        return self._generator
-
-    @generator.setter
-    def generator(self, value: Generator | None) -> None:
-        self._generator = arguments.instance(value, Generator, "generator")
-
-    @property
-    def all_weights(self) -> list[list[FloatArray]]:
-        """The parameters of each layer and direction, one list each."""
-        weights = list(self._views.values())
-        size = len(weights) // self._config.state_rows
-        return [weights[start : start + size] for start in range(0, len(weights), size)]
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: the parameters always lie in one buffer. Here for code written for torch."""
-
-    def _options(self) -> dict[str, Any]:
-        return {
-            "batch_first": self._batch_first,
-            "dropout": self._dropout,
-            "generator": self._generator,
-        }
-
-    def __repr__(self) -> str:
-        shown = [f"{self.input_size}, {self.hidden_size}"]
-        if self.proj_size:
-            shown.append(f"proj_size={self.proj_size}")
-        if self.num_layers != 1:
-            shown.append(f"num_layers={self.num_layers}")
-        for name, default in (("bias", True), ("batch_first", False)):
-            if getattr(self, name) is not default:
-                shown.append(f"{name}={getattr(self, name)}")
-        if self.dropout:
-            shown.append(f"dropout={self.dropout}")
-        if self.bidirectional is not False:
-            shown.append(f"bidirectional={self.bidirectional}")
-        return f"{type(self).__name__}({', '.join(shown)})"

@@ -5,6 +5,7 @@ Owns their types and ranges. Must not know arrays.
 
 import numbers
 import operator
+import sys
 import warnings
 from typing import Any, TypeVar
 
@@ -114,6 +115,16 @@ def allocatable(config: Config, dtype: np.dtype[Any]) -> int:
     if count * dtype.itemsize > np.iinfo(np.intp).max:
         raise ValueError(f"an LSTM of these sizes has {count} parameters, more than can be stored")
     return count
+
+
+def checkpoint(value: object) -> int | None:
+    """A number of steps between checkpoints, or None."""
+    if value is None:
+        return None
+    steps = integer(value, "checkpoint")
+    if steps < 1:
+        raise ValueError(f"checkpoint should be a positive number of steps, got: {steps}")
+    return min(steps, sys.maxsize)
 
 
 def mode(value: object) -> bool:

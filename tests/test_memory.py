@@ -1,0 +1,68 @@
+"""What the core does with memory between calls."""
+
+import resource
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+
+import lstm_native
+
+
+def faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def test_a_training_step_finds_its_memory_in_place() -> None:
+    """Weights, tape and scratch of this network are 25 MB, which are 6000 pages."""
+    lstm = lstm_native.LSTM(512, 512)
+    x = np.ones((100, 1, 512), np.float32)
+    gradients = np.zeros_like(lstm.flat_parameters)
+
+    def step() -> None:
+        output, _, tape = lstm.record(x)
+        lstm.backward(tape, output, into=gradients)
+
+    for _ in range(3):
+        step()
+    before = faults()
+    for _ in range(10):
+        step()
+    assert faults() - before < 10 * 100
+
+
+def test_a_used_tape_holds_nothing(rng) -> None:
+    """However long it is kept: 40 tapes of 20 MB each stay far below 800 MB."""
+    code = """
+        import resource, numpy as np
+        from lstm_native import LSTM
+        lstm = LSTM(4, 256)
+        x = np.ones((125, 32, 4), np.float32)
+        kept, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(40):
+            tape = lstm.record(x)[2]
+            lstm.backward(tape)
+            kept.append(tape)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    assert peak_kilobytes(code) < 100 << 10
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """Tapes of many sizes, 8 to 160 MB, 5 GB in all: 256 MB and the largest tape at most."""
+    code = """
+        import resource, numpy as np
+        from lstm_native import LSTM
+        lstm = LSTM(4, 256)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for steps in range(50, 1000, 15):
+            lstm.backward(lstm.record(np.ones((steps, 32, 4), np.float32))[2])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    assert peak_kilobytes(code) < (256 + 200) << 10
+
+
+def peak_kilobytes(code: str) -> int:
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
