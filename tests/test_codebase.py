@@ -44,9 +44,11 @@ MAY_INCLUDE = {
 # module -> the modules of the package it may import when it is loaded.
 LAYERS = [
     {"_core"},
-    {"functional", "parameters", "_checks", "runtime", "packing"},
+    {"functional", "parameters", "_checks", "runtime", "packing", "inventory"},
     {"_module", "random"},
-    {"lstm", "cell", "checkpoints", "optim"},
+    {"checkpoints", "optim"},
+    {"_loading"},
+    {"lstm", "cell"},
     {"__init__"},
     {"bridges"},
     {"demo", "__main__"},

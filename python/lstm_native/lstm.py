@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from lstm_native import functional
 from lstm_native._checks import arguments, calls, gradients
 from lstm_native._checks.arrays import SupportsArray
-from lstm_native._module import Gradients, Module
+from lstm_native._loading import Loadable
+from lstm_native._module import Gradients
 from lstm_native.functional import Layout, State, Tape
 from lstm_native.packing import PackedSequence
 from lstm_native.parameters import FloatArray
@@ -22,7 +23,7 @@ from lstm_native.random import Generator, default_generator
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
 
 
-class LSTM(Module):
+class LSTM(Loadable):
     """A long short-term memory network of one or more layers, one or two directions.
 
     The arguments, names, initial values and results of ``torch.nn.LSTM``::
