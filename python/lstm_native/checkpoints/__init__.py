@@ -93,21 +93,35 @@ def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
 
 
 def _read(path: str) -> Contents:
-    from lstm_native.checkpoints import archive, npz_file, safetensors_file, torch_file
+    from lstm_native.checkpoints import archive, safetensors_file, torch_file
 
     with open(path, "rb") as file:
         start = file.read(32)
     if archive.recognises(start):
-        with archive.opened(path) as zipped:
-            members = zipped.namelist()
-        if torch_file.recognises_archive(members):
-            return torch_file.read_archive(path)
-        return npz_file.read(path)
+        return _read_archive(path)
     if safetensors_file.recognises(start):
         return safetensors_file.read(path)
     if torch_file.recognises(start):
         return torch_file.read(path)
+    from lstm_native.checkpoints import keras_file, onnx_file
+
+    if keras_file.recognises(start):
+        return keras_file.read(path)
+    if onnx_file.recognises(start):
+        return onnx_file.read(path)
     raise ValueError(f"{path} is {_description(start)}.")
+
+
+def _read_archive(path: str) -> Contents:
+    from lstm_native.checkpoints import archive, keras_file, npz_file, torch_file
+
+    with archive.opened(path) as file:
+        members = file.namelist()
+    if torch_file.recognises_archive(members):
+        return torch_file.read_archive(path)
+    if keras_file.recognises_archive(members):
+        return keras_file.read_archive(path)
+    return npz_file.read(path)
 
 
 def save(
