@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lstm_native.parameters import config_from_state_dict
+from lstm_native.parameters import Config, config_from_state_dict, shapes
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,19 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
             )
         )
     return found
+
+
+def parameter_names(found: FoundLSTM) -> list[str]:
+    """The names of its parameters in the state, in ``state_dict`` order."""
+    config = Config(
+        found.input_size,
+        found.hidden_size,
+        found.num_layers,
+        found.bias,
+        found.bidirectional,
+        found.proj_size,
+    )
+    return [found.prefix + name for name in shapes(config, cell=found.cell)]
 
 
 def prefix_of_only(state: Mapping[str, Any], *, cell: bool) -> str:

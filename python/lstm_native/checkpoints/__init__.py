@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lstm_native._checks.arrays import as_ndarray
 from lstm_native.checkpoints.contents import Contents, State
 
-__all__ = ["Contents", "State", "load", "read", "save"]
+__all__ = ["Contents", "State", "load", "read", "replacing", "save"]
 
 _SUFFIXES = (".safetensors", ".npz")
 
@@ -171,7 +171,7 @@ def save(
     notes = None
     if metadata is not None:
         notes = {_text(k, "metadata"): _text(v, "metadata") for k, v in metadata.items()}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         write(temporary, arrays, notes)
 
 
@@ -205,7 +205,7 @@ def _array(name: str, value: object) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def _replacing(path: str) -> Iterator[str]:
+def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; then put that file in the place of `path`, or leave no trace."""
     target = os.path.realpath(path)
     name = f".lstm_native-{os.urandom(8).hex()}.tmp"

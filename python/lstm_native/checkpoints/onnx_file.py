@@ -5,7 +5,7 @@ Owns the file, its tensors and the search for LSTM nodes, those in branches and 
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,32 @@ def recognises(start: bytes) -> bool:
     return len(start) > 2 and start[0] == 8 and 0 < start[1] < NEWEST_IR and start[2] in _FIELDS
 
 
+class Parsed(NamedTuple):
+    """A model, the LSTMs in it, and its other arrays."""
+
+    model: Any
+    nodes: list[onnx_lstm.Node]
+    initialisers: dict[str, Array]
+
+
 def read(path: str) -> Contents:
     """Read the arrays of a file; ValueError if it is not sound or an LSTM cannot be had here."""
+    _, nodes, initialisers = parse(path)
+    arrays: dict[str, Array] = {}
+    notes: dict[str, str] = {}
+    for node in nodes:
+        for name, array in node.arrays.items():
+            add(arrays, f"{node.name}.{name}", array)
+        notes[f"{node.name}.batch_first"] = "true" if node.batch_first else "false"
+    used = {name for node in nodes for name in node.inputs}
+    for name, array in initialisers.items():
+        if name not in used:
+            arrays.setdefault(name, array)
+    return Contents(arrays, notes)
+
+
+def parse(path: str) -> Parsed:
+    """Read a file; ValueError if it is not sound or an LSTM cannot be had here."""
     onnx: Any = needed("onnx", "onnx", path, "an ONNX file")
     from google.protobuf.message import DecodeError
 
@@ -70,17 +94,7 @@ def read(path: str) -> Contents:
             bodies += [(graph, constants) for node in body.node for graph in _branches(node)]
     except (DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is an ONNX file that cannot be read: {error}.") from error
-    arrays: dict[str, Array] = {}
-    notes: dict[str, str] = {}
-    for node in found:
-        for name, array in node.arrays.items():
-            add(arrays, f"{node.name}.{name}", array)
-        notes[f"{node.name}.batch_first"] = "true" if node.batch_first else "false"
-    used = {name for node in found for name in node.inputs}
-    for name, array in initialisers.items():
-        if name not in used and name not in arrays:
-            arrays[name] = array
-    return Contents(arrays, notes)
+    return Parsed(model, found, initialisers)
 
 
 def _branches(node: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from lstm_native.checkpoints.contents import Array
 # ONNX has its gates in the order i, o, f, c; torch has i, f, g (ONNX's c), o.
 _ORDER = [0, 2, 3, 1]
 _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
-_W, _R, _B, _LENGTHS, _H0, _C0, _P = 1, 2, 3, 4, 5, 6, 7
+_X, _W, _R, _B, _LENGTHS, _H0, _C0, _P = range(8)
 
 
 @dataclass
@@ -25,10 +25,19 @@ class Node:
     name: str
     arrays: dict[str, Array]
     inputs: list[str]  # the names of the weights
+    sequence: str  # the names of X, of sequence_lens, of each layer's initial states, and of Y
     lengths: str
+    states: list[tuple[str, str]]
+    output: str
     directions: int
     hidden_size: int
     batch_first: bool
+
+    @property
+    def values(self) -> set[str]:
+        """The names of what goes in and comes out when the graph is run."""
+        states = {name for pair in self.states for name in pair}
+        return {self.sequence, self.lengths, self.output, *states} - {""}
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -65,7 +74,10 @@ def read(node: Any, constants: Mapping[str, Array], name: str) -> Node:
         name=name,
         arrays=arrays,
         inputs=[inputs[index] for index in (_W, _R, _B) if inputs[index]],
+        sequence=inputs[_X],
         lengths=inputs[_LENGTHS],
+        states=[(inputs[_H0], inputs[_C0])],
+        output=node.output[0] if node.output else "",
         directions=directions,
         hidden_size=hidden,
         batch_first=_attribute(node, "layout", 0) == 1,

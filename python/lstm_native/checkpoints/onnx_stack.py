@@ -59,6 +59,8 @@ def _merged(layers: list[onnx_lstm.Node]) -> onnx_lstm.Node:
         for name, array in layer.arrays.items():
             first.arrays[name.replace("_l0", f"_l{number}")] = array
         first.inputs += layer.inputs
+        first.states += layer.states
+        first.output = layer.output
     return first
 
 

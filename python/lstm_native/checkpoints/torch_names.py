@@ -13,6 +13,7 @@ from lstm_native.checkpoints.torch_objects import Stub, Tensor, is_script
 MOST_DEPTH = 100
 # An honest file shares tensors, seldom containers; a few may be seen twice, not a billion times.
 MOST_VISITS = 500_000
+LONGEST_NAME = 1000
 
 
 def named(root: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -48,7 +49,10 @@ class _Walk:
 
     def each(self, parts: dict[Any, Any], path: str, depth: int) -> None:
         for key, part in parts.items():
-            self.visit(part, joined(path, str(key)), depth + 1)
+            name = key if isinstance(key, str) else repr(key)
+            if len(path) + len(name) > LONGEST_NAME:
+                raise ValueError(f"a name in it is longer than {LONGEST_NAME} letters")
+            self.visit(part, joined(path, name), depth + 1)
 
     def module(self, stub: Stub, path: str, depth: int) -> None:
         own = stub.attributes
