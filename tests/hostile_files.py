@@ -328,6 +328,16 @@ def onnx_graphs_in_graphs(folder: Path) -> bytes:
     return b"\x08\x09\x3a" + length_of(body) + body
 
 
+@trick
+def onnx_doubling_constants(folder: Path) -> bytes:
+    from onnx import helper, numpy_helper
+
+    one = numpy_helper.from_array(np.zeros(1000, "f4"), "x0")
+    nodes = [helper.make_node("Concat", [f"x{i}"] * 2, [f"x{i + 1}"], axis=0) for i in range(60)]
+    graph = helper.make_graph(nodes, "g", [], [], [one])
+    return helper.make_model(graph, ir_version=9).SerializeToString()
+
+
 def length_of(content: bytes) -> bytes:
     size, result = len(content), b""
     while size > 127:

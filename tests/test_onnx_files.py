@@ -286,6 +286,27 @@ def test_inputs_unlike_torch_are_refused(
         load(tmp_path / "m.onnx")
 
 
+def test_weights_cut_and_joined_in_the_graph(tmp_path: Path) -> None:
+    """As exporters do who put torch's gates into ONNX's order only there."""
+    lstm = LSTM(I, H)
+    model = model_of(lstm)
+    nodes, initialisers = [], [numpy_helper.from_array(lstm.weight_ih_l0, "torch")]
+    for index, start in enumerate((0, 3 * H, H, 2 * H)):
+        for end, value in (("a", start), ("b", start + H)):
+            initialisers.append(numpy_helper.from_array(np.array([value]), f"{end}{index}"))
+        nodes.append(helper.make_node("Slice", ["torch", f"a{index}", f"b{index}"], [f"s{index}"]))
+    initialisers.append(numpy_helper.from_array(np.array([0]), "zero"))
+    nodes.append(helper.make_node("Concat", ["s0", "s1", "s2", "s3"], ["joined"], axis=0))
+    nodes.append(helper.make_node("Unsqueeze", ["joined", "zero"], ["W"]))
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    model.graph.initializer.extend(initialisers)
+    model.graph.node[len(nodes)].input[1] = "W"
+    onnx.save(model, tmp_path / "m.onnx")
+    ours = LSTM.from_file(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(ours.flat_parameters, lstm.flat_parameters)
+
+
 def test_computed_weights_are_refused(tmp_path: Path) -> None:
     model = model_of(LSTM(I, H))
     model.graph.node.insert(0, helper.make_node("Neg", ["W0"], ["computed"]))

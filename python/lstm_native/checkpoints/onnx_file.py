@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_native.checkpoints import onnx_lstm, onnx_stack
+from lstm_native.checkpoints import archive, onnx_constants, onnx_lstm, onnx_stack
 from lstm_native.checkpoints.contents import Array, Contents, add
 from lstm_native.checkpoints.external_data import External
 from lstm_native.checkpoints.extras import needed
@@ -77,7 +77,12 @@ def parse(path: str) -> Parsed:
     try:
         model = onnx.ModelProto.FromString(content)
         del content
+        budget = onnx_constants.Budget(archive.most_bytes(path))
         external = External(path)
+
+        def tensor(proto: Any) -> Array | None:
+            return _array(proto, external)
+
         found: list[onnx_lstm.Node] = []
         names: set[str] = set()
         initialisers: dict[str, Array] = {}
@@ -85,11 +90,10 @@ def parse(path: str) -> Parsed:
         bodies = [(model.graph, {}), *((function, {}) for function in model.functions)]
         while bodies:
             body, outer = bodies.pop(0)
-            constants = outer | _constants(body, external)
-            for tensor in getattr(body, "initializer", ()):
-                array = constants.get(tensor.name)
-                if array is not None:
-                    initialisers.setdefault(tensor.name, array)
+            constants = onnx_constants.known(body, tensor, outer, budget)
+            for proto in getattr(body, "initializer", ()):
+                if proto.name in constants:
+                    initialisers.setdefault(proto.name, constants[proto.name])
             found += onnx_stack.nodes(body, constants, names)
             bodies += [(graph, constants) for node in body.node for graph in _branches(node)]
     except (DecodeError, ValueError, OverflowError, RecursionError) as error:
@@ -100,28 +104,6 @@ def parse(path: str) -> Parsed:
 def _branches(node: Any) -> list[Any]:
     graphs = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
     return graphs + [graph for attribute in node.attribute for graph in attribute.graphs]
-
-
-def _constants(body: Any, external: External) -> dict[str, Array]:
-    """What is known of a graph without running it."""
-    known: dict[str, Array] = {}
-    for tensor in getattr(body, "initializer", ()):
-        array = _array(tensor, external)
-        if array is not None:
-            known[tensor.name] = array
-    for node in body.node:
-        if node.op_type == "Constant" and len(node.output) == 1:
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    array = _array(attribute.t, external)
-                    if array is not None:
-                        known[node.output[0]] = array
-                elif attribute.name in ("value_int", "value_ints"):
-                    values = attribute.ints if attribute.ints else attribute.i
-                    known[node.output[0]] = np.array(values, np.int64)
-        elif node.op_type == "Identity" and node.input and node.input[0] in known:
-            known[node.output[0]] = known[node.input[0]]
-    return known
 
 
 def _array(tensor: Any, external: External) -> Array | None:

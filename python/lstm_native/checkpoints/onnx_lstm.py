@@ -56,8 +56,8 @@ def read(node: Any, constants: Mapping[str, Array], name: str) -> Node:
         if inputs[index]:
             if inputs[index] not in constants:
                 raise ValueError(
-                    f"the weights of the LSTM node {node.name!r} are computed in the graph; only "
-                    "initialisers and constants are read"
+                    f"the weights of the LSTM node {node.name!r} are computed in the graph, by "
+                    "more than cutting and joining constants"
                 )
             weights[stem] = constants[inputs[index]]
     directions, hidden = _check_shapes(node, weights)
