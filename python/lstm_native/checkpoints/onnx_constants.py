@@ -87,16 +87,16 @@ def _slice(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> 
 
 
 def _unsqueeze(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> Array:
-    return np.expand_dims(inputs[0], _axes(inputs, attributes))
+    return np.asarray(np.expand_dims(inputs[0], _axes(inputs, attributes)))
 
 
 def _squeeze(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> Array:
-    return np.squeeze(inputs[0], _axes(inputs, attributes) or None)
+    return np.asarray(np.squeeze(inputs[0], _axes(inputs, attributes) or None))
 
 
 def _transpose(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> Array:
     order = list(attributes["perm"].ints) if "perm" in attributes else None
-    return np.transpose(inputs[0], order)
+    return np.asarray(np.transpose(inputs[0], order))
 
 
 def _cast(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> Array | None:

@@ -71,7 +71,7 @@ def _with_onnxruntime(
 ) -> list[Comparison]:
     """Run the whole model, and look at what goes into its LSTMs and comes out."""
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
         raise ImportError("verify compares with onnxruntime, which is not installed") from error
     from onnx import TensorProto, helper
