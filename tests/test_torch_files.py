@@ -217,6 +217,22 @@ def test_objects_that_are_no_modules_are_refused(torch: Any, tmp_path: Path) -> 
         load(tmp_path / "m.pt")
 
 
+def test_plain_values_of_torch(torch: Any, tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 3)
+    model.device, model.kind = torch.device("cpu"), torch.float32
+    torch.save({"model": model, "shape": model.weight.shape}, tmp_path / "m.pt")
+    assert list(load(tmp_path / "m.pt")) == ["model.weight", "model.bias"]
+
+
+def test_many_tensors_of_one_storage(torch: Any, tmp_path: Path) -> None:
+    """Views cost nothing; widened on request, each would be an array of its own."""
+    shared = torch.zeros(1_000_000).half()
+    torch.save([shared[i:] for i in range(50)], tmp_path / "m.pt")
+    assert len(load(tmp_path / "m.pt")) == 50
+    with pytest.raises(ValueError, match="too many arrays of one memory"):
+        load(tmp_path / "m.pt", float32=True)
+
+
 def test_notes_of_modules(torch: Any, tmp_path: Path) -> None:
     model = torch.nn.ModuleList([torch.nn.LSTM(2, 3, 2, batch_first=True, dropout=0.5)])
     torch.save({"net": model}, tmp_path / "m.pt")

@@ -19,6 +19,10 @@ from lstm_native.checkpoints.contents import Contents, State
 
 __all__ = ["Contents", "State", "load", "read", "replacing", "save"]
 
+# Converted arrays may take this many times the size of the file, and a little for small files.
+MOST_GROWTH = 4
+MOST_EXTRA = 24_000_000
+
 _SUFFIXES = (".safetensors", ".npz")
 
 # Beginnings of files that are taken for weights, and what to do about each; the first match counts.
@@ -83,11 +87,16 @@ def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
     """Read the arrays of a weight file as :func:`load` does, and the notes in it."""
     path = os.fsdecode(path)
     contents = _read(path)
-    arrays = {}
+    arrays, made = {}, 0
     for name, array in contents.arrays.items():
         dtype = array.dtype.newbyteorder("=")
         if float32 and dtype == np.float16:
             dtype = np.dtype(np.float32)
+        if dtype != array.dtype:
+            # Arrays may share memory in the file, but not what is made of them here.
+            made += array.size * dtype.itemsize
+            if made > MOST_GROWTH * os.path.getsize(path) + MOST_EXTRA:
+                raise ValueError(f"{path} has too many arrays of one memory to convert them all.")
         arrays[name] = array.astype(dtype, copy=False)
     return Contents(arrays, contents.notes)
 

@@ -4,9 +4,10 @@ Owns the list of what may be named, called and made, and the tensors and storage
 still without data. Nothing is imported by its name and no function of a file's choice is called.
 Must not know where the bytes of a storage lie.
 
-Seven kinds of name are allowed: ``OrderedDict``, ``set``, the rebuilding of a tensor, the
-rebuilding of a parameter, a type of storage, the typed lists of TorchScript, and the class of a
-module, which becomes a :class:`Stub`.
+Eight kinds of name are allowed: ``OrderedDict``, ``set``, the rebuilding of a tensor, the
+rebuilding of a parameter, a type of storage, torch's plain values (a device, a size, a dtype),
+which become None, the typed lists of TorchScript, and the class of a module, which becomes a
+:class:`Stub`.
 """
 
 import math
@@ -39,6 +40,10 @@ _STORAGES = {
     "ComplexFloatStorage": "c8",
     "ComplexDoubleStorage": "c16",
 }
+_DTYPES = {
+    *("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8"),
+    *("bool", "complex64", "complex128", "strided"),
+}
 _QUANTISED = ("quantized", "qtensor", "ScriptObject", "QInt", "QUInt", "qint", "quint")
 
 
@@ -63,6 +68,8 @@ class Storage:
             # A bfloat16 is the upper half of the float32 of the same value.
             return (data.view(f"{order}u2").astype("u4") << 16).view("f4")
         array = data.view(np.dtype(self.kind).newbyteorder(order))
+        # Here, once, and not for each of the tensors that share it.
+        array = array.astype(self.kind, copy=False)
         return array if array.flags.aligned else array.copy()
 
 
@@ -127,6 +134,8 @@ class TorchDictionary:
             return _FUNCTIONS[path]
         if module == "torch" and name in _STORAGES:
             return StorageKind(_STORAGES[name])
+        if module == "torch" and name in _DTYPES:
+            return None
         if any(part in path for part in _QUANTISED):
             raise ValueError(
                 f"it holds quantised weights ({path}), which are not read. Save the state_dict() "
@@ -244,6 +253,10 @@ def _same(value: Any, *others: Any) -> Any:
     return value
 
 
+def _nothing(*arguments: Any) -> None:
+    return None
+
+
 _FUNCTIONS = {
     "collections.OrderedDict": _Function(_ordered_dict),
     "__builtin__.set": _Function(_set),
@@ -252,6 +265,8 @@ _FUNCTIONS = {
     "torch._utils._rebuild_tensor_v2": _Function(_tensor),
     "torch._utils._rebuild_parameter": _Function(_parameter),
     "torch._utils._rebuild_parameter_with_state": _Function(_parameter),
+    "torch.device": _Function(_nothing),
+    "torch.Size": _Function(_nothing),
     "torch.jit._pickle.build_tensorlist": _Function(_same),
     "torch.jit._pickle.build_intlist": _Function(_same),
     "torch.jit._pickle.build_doublelist": _Function(_same),
