@@ -32,7 +32,8 @@ def read_archive(path: str) -> Contents:
     with hdf5.opened(path, weights) as file:
         del weights
         arrays = hdf5.datasets(file, most)
-        places = {p: hdf5.text(file[p], "name") for p in _groups_of_variables(arrays)}
+        groups = [group for group in _groups_of_variables(arrays) if group in file]
+        places = {group: hdf5.text(file[group], "name") for group in groups}
         return _contents(config.decode(), arrays, places)
 
 
@@ -89,8 +90,8 @@ def _under(
 ) -> dict[str, Array]:
     """A layer's arrays in a ``.keras`` file, where groups are called after classes.
 
-    The name of the layer is an attribute of its group; versions before 3.5 or so did not write it,
-    and the count of the class decides.
+    The name of the layer is an attribute of its group; early versions did not write it, and the
+    count of the class decides.
     """
     root = ""
     for name, counted in zip(layer.path, layer.counted, strict=True):
