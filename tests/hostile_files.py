@@ -269,6 +269,26 @@ def ordinary(group: object, h5py: object) -> None:
 of("hdf5-cut", lambda: hdf5(ordinary)[:-100])
 of("hdf5-cut-in-the-middle", lambda: hdf5(ordinary)[:1500])
 of("hdf5-magic-alone", lambda: b"\x89HDF\r\n\x1a\n")
+
+
+@trick
+def hdf5_heap_forged(folder: Path) -> bytes:
+    """The free space after the texts has no size: the HDF5 library would never return."""
+    content = hdf5(ordinary)
+    text_at = content.index(b"GCOL") + 32
+    free = text_at + (len(CONFIG) + 7) // 8 * 8
+    return content[: free + 8] + bytes(8) + content[free + 16 :]
+
+
+@trick
+def onnx_text_that_is_none(folder: Path) -> bytes:
+    from onnx import helper
+
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], "NAMED")
+    graph = helper.make_graph([node], "g", [], [])
+    return helper.make_model(graph, ir_version=9).SerializeToString().replace(b"NAMED", b"\xff" * 5)
+
+
 of("hdf5-huge-dataset", lambda: hdf5(lambda g, h: g.create_dataset("x", (10**11,), "f4")))
 of("hdf5-huge-chunks", lambda: hdf5(lambda g, h: g.create_dataset("x", (10**9,), "f4", chunks=(1000,))))  # fmt: skip  # noqa: E501
 of("hdf5-bomb", lambda: hdf5(lambda g, h: g.create_dataset("x", data=np.zeros(15 * MB, "f4"), compression="gzip")))  # fmt: skip  # noqa: E501

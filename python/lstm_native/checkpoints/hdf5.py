@@ -6,11 +6,13 @@ imported on first use, does the reading. Must not know Keras.
 
 import contextlib
 import io
+import mmap
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from lstm_native.checkpoints import hdf5_heaps
 from lstm_native.checkpoints.contents import Array
 from lstm_native.checkpoints.extras import needed
 
@@ -26,6 +28,11 @@ def opened(path: str, content: bytes | None = None) -> Iterator[Any]:
     """Open the file at `path`, or `content` of it; what is wrong becomes a ValueError."""
     h5py = needed("h5py", "keras", path, "a Keras (HDF5) file")
     try:
+        if content is None:
+            with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+                hdf5_heaps.check(mapped)
+        else:
+            hdf5_heaps.check(content)
         with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -96,7 +96,8 @@ def parse(path: str) -> Parsed:
                     initialisers.setdefault(proto.name, constants[proto.name])
             found += onnx_stack.nodes(body, constants, names)
             bodies += [(graph, constants) for node in body.node for graph in _branches(node)]
-    except (DecodeError, ValueError, OverflowError, RecursionError) as error:
+    # TypeError: protobuf gives a text that is no Unicode as bytes.
+    except (DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is an ONNX file that cannot be read: {error}.") from error
     return Parsed(model, found, initialisers)
 
