@@ -143,11 +143,12 @@ struct GradientPass {
   const T* weight_ih;           // panels of TransposedLayer::input
   T* panels;                    // scratch of the team: x, h_prev and cell_output as panels
   T* left;                      // scratch of this thread: [frames, left_columns]
-  T* d_weight_ih;               // [4H, I] added to
-  T* d_weight_hh;               // [4H, P] added to
-  T* d_bias_ih;                 // [4H] added to, or null
-  T* d_bias_hh;                 // [4H] added to, or null
-  T* d_weight_hr;               // [P, H] added to, or null
+  bool add_d;                   // what follows is added to, not written
+  T* d_weight_ih;               // [4H, I]
+  T* d_weight_hh;               // [4H, P]
+  T* d_bias_ih;                 // [4H] or null
+  T* d_bias_hh;                 // [4H] or null
+  T* d_weight_hr;               // [P, H] or null
 };
 
 template <class T>

@@ -4,6 +4,7 @@
 //
 // Frames are summed in the order in which the recurrence goes back through them, so that segments
 // make no difference to the bits.
+#include <algorithm>
 #include <cstring>
 
 #include "dispatch.hpp"
@@ -58,7 +59,10 @@ class BackwardStack {
   }
 
   void run() {
-    if (schedule_.frames() == 0) return;
+    if (schedule_.frames() == 0) {
+      if (!gradients_.add) std::fill_n(gradients_.d_parameters, config_.parameters(), T(0));
+      return;
+    }
     run_team(plan_.threads, [this](const Team& team) {
       for (Index l = config_.num_layers - 1; l >= 0; --l) run_layer(l, team);
     });
@@ -117,7 +121,7 @@ class BackwardStack {
       });
       team.wait();
       for (Index d = 0; d < D; ++d)
-        gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), team);
+        gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), true, team);
     }
     if (team.rank() == 0) {
       tape_.release_gates(layer);
@@ -170,7 +174,7 @@ class BackwardStack {
       team.wait();
       recur(layer, direction, steps, memory, team);
       team.wait();
-      gradients(layer, direction, {first[steps.begin], first[steps.end]}, memory, team);
+      gradients(layer, direction, {first[steps.begin], first[steps.end]}, memory, i == 0, team);
     }
   }
 
@@ -248,21 +252,22 @@ class BackwardStack {
                   [&](const Part& part) { kernels<T>().backward(pass, part); });
   }
 
-  // Everything that is summed over these frames, as they stand in `memory`.
+  // Everything that is summed over these frames, as they stand in `memory`; `first` of all.
   void gradients(Index layer, Index direction, const Range& frames, const Memory& memory,
-                 const Team& team) {
+                 bool first, const Team& team) {
     const bool descending = direction == 0;
     for (Index done = 0, count; done < frames.end - frames.begin; done += count) {
       count = std::min(chunk_, frames.end - frames.begin - done);
       const Index begin = descending ? frames.end - done - count : frames.begin + done;
       Pointers& pointers = pointers_[team.rank()];
       point(layer, direction, {begin, begin + count}, memory, descending, pointers);
-      chunk_gradients(layer, direction, count, pointers, team);
+      chunk_gradients(layer, direction, count, pointers, gradients_.add || !first || done > 0,
+                      team);
     }
   }
 
   void chunk_gradients(Index layer, Index direction, Index count, const Pointers& pointers,
-                       const Team& team) {
+                       bool add, const Team& team) {
     const auto d = layer_parameters(config_, gradients_.d_parameters, layer, direction);
     GradientPass<T> pass{};
     pass.input_size = config_.layer_input(layer);
@@ -280,6 +285,7 @@ class BackwardStack {
     pass.weight_ih = transposed_[direction].input.data();
     pass.panels = panels_.data();
     pass.left = left_[team.rank()].data();
+    pass.add_d = add;
     pass.d_weight_ih = d.weight_ih;
     pass.d_weight_hh = d.weight_hh;
     pass.d_bias_ih = d.bias_ih;

@@ -202,7 +202,7 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
 }
 
 void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::handle grad_h,
-                  py::handle grad_c, py::handle grad_parameters) {
+                  py::handle grad_c, py::handle grad_parameters, py::handle accumulate) {
   PyTape& holder = instance<PyTape>(tape, "tape", "Tape");
   std::visit(
       [&](const auto& recorded) {
@@ -211,6 +211,7 @@ void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::han
         const Schedule& schedule = recorded->sequences().schedule;
         const std::vector<Index>&x_shape = holder.x_shape, &y_shape = holder.y_shape;
         Gradients<T> gradients{};
+        gradients.add = boolean(accumulate, "accumulate");
         if (!grad_y.is_none()) {
           const auto dy = view<const T>(grad_y, "grad_y", y_shape.size());
           expect("grad_y", y_shape, dy.shape);
@@ -309,7 +310,7 @@ void register_network(py::module_& m) {
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
         arg("checkpoint"));
   m.def("backward", &run_backward, arg("tape"), arg("grad_y"), arg("grad_x"), arg("grad_h"),
-        arg("grad_c"), arg("grad_parameters"));
+        arg("grad_c"), arg("grad_parameters"), arg("accumulate"));
   m.def("step", &run_step, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"));
 }
 

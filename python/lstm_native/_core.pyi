@@ -80,6 +80,7 @@ def backward(
     grad_h: FloatArray,
     grad_c: FloatArray,
     grad_parameters: FloatArray,
+    accumulate: bool,
 ) -> None: ...
 def step(weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray) -> None: ...
 def parameter_count(

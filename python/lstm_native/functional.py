@@ -247,8 +247,12 @@ def backward(
     grad_h: FloatArray | None,
     grad_c: FloatArray | None,
     grad_parameters: FloatArray,
+    accumulate: bool = True,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradients of input, h_0 and c_0; those of the parameters are added to `grad_parameters`."""
+    """Gradients of input, h_0 and c_0; those of the parameters go into `grad_parameters`.
+
+    They are added to what stands there, or else take its place.
+    """
     layout = tape._layout
     allocate = np.empty if layout.lengths is None else np.zeros
     grad_x = allocate(tape._input_shape, tape._dtype)
@@ -259,6 +263,8 @@ def backward(
     if isinstance(tape._core, _Blank):
         tape._core.consumed = True
         grad_x.fill(0)
+        if not accumulate:
+            grad_parameters.fill(0)
         return grad_x, dh, dc
     _core.backward(
         tape._core,
@@ -267,5 +273,6 @@ def backward(
         _batched(dh),
         _batched(dc),
         grad_parameters,
+        accumulate,
     )
     return grad_x, dh, dc

@@ -272,7 +272,7 @@ class LSTM(ConfiguredLSTM):
         dy = gradients.gradient(grad_output, tape._output_shape, self._dtype, "grad_output")
         dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
         flat = self._accumulator(into)
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None)
         return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
 
     def _checked(
