@@ -24,6 +24,7 @@ from lstm_native.packing import (
 )
 from lstm_native.random import Generator, manual_seed
 from lstm_native.runtime import get_num_threads, isa, set_num_threads, show_config
+from lstm_native.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "Gradients",
     "LSTMCell",
     "PackedSequence",
+    "Stream",
     "Tape",
     "__version__",
     "get_num_threads",
