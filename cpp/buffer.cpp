@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -15,15 +16,33 @@ constexpr Index huge_page = 2 << 20;
 // From here on the system is asked for huge pages.
 constexpr Index worth_huge_pages = 32 << 20;
 
+std::size_t size(Index bytes) { return static_cast<std::size_t>(bytes); }
+
+Index rounded_up(Index bytes, Index to) { return checked_sum(bytes, to - 1) / to * to; }
+
+// Straight from the system, so that what is no longer kept goes straight back: among the C
+// library's blocks it would leave holes.
+Block map(Index wanted) {
+  const Index boundary = wanted < worth_huge_pages ? page : huge_page;
+  const Index bytes = rounded_up(wanted, boundary), spare = boundary - page;
+  void* data = mmap(nullptr, size(checked_sum(bytes, spare)), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) throw std::bad_alloc();
+  if (spare == 0) return {data, bytes};
+  const Index before = -static_cast<Index>(reinterpret_cast<std::uintptr_t>(data)) & (boundary - 1);
+  char* begin = static_cast<char*>(data) + before;
+  if (before > 0) munmap(data, size(before));
+  if (before < spare) munmap(begin + bytes, size(spare - before));
+  madvise(begin, size(bytes), MADV_HUGEPAGE);
+  return {begin, bytes};
+}
+
+void unmap(Block block) { munmap(block.data, size(block.bytes)); }
+
 Block allocate(Index wanted) {
-  const Index boundary = wanted < least_kept_block   ? cache_line
-                         : wanted < worth_huge_pages ? page
-                                                     : huge_page;
-  const Index bytes = checked_sum(wanted, boundary - 1) / boundary * boundary;
-  void* data =
-      std::aligned_alloc(static_cast<std::size_t>(boundary), static_cast<std::size_t>(bytes));
+  const Index bytes = rounded_up(wanted, cache_line);
+  void* data = std::aligned_alloc(size(cache_line), size(bytes));
   if (!data) throw std::bad_alloc();
-  if (boundary == huge_page) madvise(data, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
   return {data, bytes};
 }
 
@@ -51,11 +70,11 @@ class Store {
 
   void give(Block block) {
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    if (!lock || block.bytes > most_kept) return std::free(block.data);
+    if (!lock || block.bytes > largest_kept_block) return unmap(block);
     std::size_t leaving = 0;
     for (; kept_ + block.bytes > most_kept || blocks_.size() - leaving == most_blocks; ++leaving) {
       kept_ -= blocks_[leaving].bytes;
-      std::free(blocks_[leaving].data);
+      unmap(blocks_[leaving]);
     }
     blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(leaving));
     blocks_.push_back(block);
@@ -78,18 +97,16 @@ Store& store() {
 }  // namespace
 
 Block take_block(Index bytes) {
-  if (bytes >= least_kept_block) {
-    const Block kept = store().take(bytes);
-    if (kept.data) return kept;
-  }
-  return allocate(bytes);
+  if (bytes < least_kept_block) return allocate(bytes);
+  const Block kept = store().take(bytes);
+  return kept.data ? kept : map(bytes);
 }
 
 void give_block(Block block) noexcept {
-  if (block.bytes >= least_kept_block)
-    store().give(block);
-  else
+  if (block.bytes < least_kept_block)
     std::free(block.data);
+  else
+    store().give(block);
 }
 
 }  // namespace lstm_native

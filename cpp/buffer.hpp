@@ -13,11 +13,13 @@ namespace lstm_native {
 
 constexpr Index cache_line = 64;
 
-// Blocks of at least this size are kept when they are given back, up to so many bytes in all, the
-// longest kept making room. The C library returns such blocks to the system, and a training step
-// would then meet a page fault for each 4 KB of its tape, every time.
+// Blocks of at least the first size are mapped, and kept for the next call when they are given
+// back: none of more than the second, and together no more than the third, the longest kept making
+// room. Fresh memory costs a page fault for each 4 KB, and a training step would pay that for its
+// tape every time.
 constexpr Index least_kept_block = 32 << 10;
-constexpr Index most_kept = 256 << 20;
+constexpr Index largest_kept_block = 64 << 20;
+constexpr Index most_kept = 128 << 20;
 
 struct Block {
   void* data;

@@ -22,7 +22,8 @@ class BackwardStack {
         schedule_(tape.sequences().schedule),
         gradients_(gradients),
         plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
-        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
+        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
+        dx_for_cells_(!config_.bidirectional && !config_.projected() && tape.segment_steps() == 0) {
     const Index D = config_.directions(), H = config_.hidden_size, P = config_.output_size();
     const Kernels<T>& k = kernels<T>();
     const Index widest =
@@ -44,7 +45,8 @@ class BackwardStack {
     if (config_.projected())
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
-    for (Index l = 0; l + 1 < config_.num_layers && l < 2; ++l) inner_dx_.emplace_back(inner);
+    for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_for_cells_; ++l)
+      inner_dx_.emplace_back(inner);
 
     chunk_ = std::clamp(schedule_.frames(), Index{1}, chunk_frames);
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
@@ -84,10 +86,15 @@ class BackwardStack {
     return {weights.input.data(), weights.recurrent.data(), weights.projection.data()};
   }
 
+  // d of the input of a layer above the first, [F, D * P].
+  T* inner_dx(Index layer) {
+    return dx_for_cells_ ? tape_.cells(layer, 0) : inner_dx_[(layer - 1) % 2].data();
+  }
+
   // d of a layer's input; of layer 0 the caller's memory.
   Frames<T> dx(Index layer) {
     return layer == 0 ? gradients_.dx_offsets.at(gradients_.dx)
-                      : inner_offsets_.at(inner_dx_[(layer - 1) % 2].data());
+                      : inner_offsets_.at(inner_dx(layer));
   }
 
   Frames<const T> x(Index layer) {
@@ -112,9 +119,13 @@ class BackwardStack {
       for (Index d = 0; d < D; ++d)
         gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), team);
     }
+    if (team.rank() == 0) {
+      tape_.release_gates(layer);
+      if (!last(layer) || !dx_for_cells_) tape_.release_cells(dx_for_cells_ ? layer + 1 : layer);
+    }
     if (layer > 0 && tape_.dropout().active()) {
       const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
-      T* d_input = inner_dx_[(layer - 1) % 2].data();
+      T* d_input = inner_dx(layer);
       tape_.dropout().apply(layer - 1, d_input, d_input, share.begin, share.end);
       team.wait();
     }
@@ -225,7 +236,7 @@ class BackwardStack {
     pass.frame_begin = memory.begin;
     pass.c_0 = tape_.c_0(layer, direction);
     if (!last(layer))
-      pass.dy = inner_offsets_.at(static_cast<const T*>(inner_dx_[layer % 2].data()));
+      pass.dy = inner_offsets_.at(static_cast<const T*>(inner_dx(layer + 1)));
     else if (gradients_.dy)
       pass.dy = gradients_.dy_offsets.at(gradients_.dy);
     if (pass.dy.base) pass.dy.base += direction * P;
@@ -320,7 +331,8 @@ class BackwardStack {
   const Gradients<T>& gradients_;
   const StackPlan plan_;
   const Offsets inner_offsets_;
-  Index dh_offset_;  // from one direction's dh to the other's
+  const bool dx_for_cells_;  // a layer's d input takes the place of its c, which is as large
+  Index dh_offset_;          // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> gates_, cells_;  // of one segment
   Buffer<T> dh_, d_cell_output_, panels_;

@@ -117,6 +117,16 @@ class Tape {
     weights_.reset();
   }
 
+  // What is asked for no longer once the layer, and those above it, are done.
+  void release_gates(Index layer) {
+    for (Index d = 0; d < config_.directions(); ++d) gates_[at(layer, d)] = Buffer<T>();
+    for (auto* buffers : {&outputs_, &dropped_})
+      if (layer < static_cast<Index>(buffers->size())) (*buffers)[layer] = Buffer<T>();
+  }
+  void release_cells(Index layer) {
+    for (Index d = 0; d < config_.directions(); ++d) cells_[at(layer, d)] = Buffer<T>();
+  }
+
   Index nbytes() const { return consumed_ ? 0 : nbytes_; }
 
  private:

@@ -50,7 +50,7 @@ def test_a_used_tape_holds_nothing(rng) -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """Tapes of many sizes, 8 to 160 MB, 5 GB in all: 256 MB and the largest tape at most."""
+    """Tapes of many sizes, 8 to 160 MB, 5 GB in all: 128 MB and the largest tape at most."""
     code = """
         import resource, numpy as np
         from lstm_native import LSTM
@@ -60,7 +60,7 @@ def test_what_is_kept_is_bounded() -> None:
             lstm.backward(lstm.record(np.ones((steps, 32, 4), np.float32))[2])
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    assert peak_kilobytes(code) < (256 + 200) << 10
+    assert peak_kilobytes(code) < (128 + 200) << 10
 
 
 def peak_kilobytes(code: str) -> int:
