@@ -25,13 +25,14 @@ STEPS = 3
 
 def floats(shape: dict[str, int]) -> dict[str, int]:
     """Count the float32 numbers that a step cannot do without, by what they are."""
-    T, N, I, H, L, D = (shape[name] for name in "TNIHLD")
+    T, N, inputs, H, L, D = (shape[name] for name in "TNIHLD")
     frames = T * N
-    parameters = sum(D * 4 * H * ((I if layer == 0 else D * H) + H + 2) for layer in range(L))
+    layer_inputs = [inputs, *[D * H] * (L - 1)]
+    parameters = sum(D * 4 * H * (width + H + 2) for width in layer_inputs)
     return {
         "tape": 5 * frames * H * L * D,
         "outputs": frames * H * L * D,
-        "input gradient": frames * I,
+        "input gradient": frames * inputs,
         "parameters and gradients": 2 * parameters,
     }
 
@@ -44,14 +45,14 @@ def kilobytes(field: str) -> int:
 
 def step_of(side: str) -> Callable[[], None]:
     """Build the network, and what makes one training step of it."""
-    T, N, I, H, L, D = (SHAPE[name] for name in "TNIHLD")
+    T, N, inputs, H, L, D = (SHAPE[name] for name in "TNIHLD")
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((T, N, I), np.float32)
+    x = rng.standard_normal((T, N, inputs), np.float32)
     grad_output = rng.standard_normal((T, N, D * H), np.float32)
     if side == "torch":
         import torch
 
-        network = torch.nn.LSTM(I, H, L, bidirectional=D == 2)
+        network = torch.nn.LSTM(inputs, H, L, bidirectional=D == 2)
         there, grad = torch.from_numpy(x).requires_grad_(), torch.from_numpy(grad_output)
 
         def torch_step() -> None:
@@ -62,7 +63,7 @@ def step_of(side: str) -> Callable[[], None]:
         return torch_step
     import lstm_native
 
-    lstm = lstm_native.LSTM(I, H, L, bidirectional=D == 2)
+    lstm = lstm_native.LSTM(inputs, H, L, bidirectional=D == 2)
     checkpoint = int(side.partition("=")[2] or 0) or None
 
     def step() -> None:

@@ -22,6 +22,14 @@ namespace {
 const KernelTable* chosen = &baseline::table;
 }
 
+std::vector<const KernelTable*> compiled_tables() {
+#ifdef LSTM_NATIVE_X86
+  return {&baseline::table, &avx2::table, &avx512::table};
+#else
+  return {&baseline::table};
+#endif
+}
+
 std::vector<const KernelTable*> supported_tables() {
   std::vector<const KernelTable*> tables{&baseline::table};
 #ifdef LSTM_NATIVE_X86

@@ -11,6 +11,9 @@
 
 namespace lstm_native {
 
+// The tables in this build, lowest first.
+std::vector<const KernelTable*> compiled_tables();
+
 // The tables this CPU and operating system can run, lowest first.
 std::vector<const KernelTable*> supported_tables();
 

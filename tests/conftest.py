@@ -7,6 +7,7 @@ without torch every test but the parity tests runs.
 import importlib.util
 import os
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -30,12 +31,14 @@ class ParityCount:
 
 
 PARITY = pytest.StashKey[ParityCount]()
+FILES = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
     config.stash[PARITY] = ParityCount()
+    config.stash[FILES] = Counter()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -51,6 +54,16 @@ def pytest_terminal_summary(
         terminalreporter.write_line(
             f"parity with torch: {count.combinations} combinations, {count.failures} failures"
         )
+    files = config.stash[FILES]
+    if files:
+        counts = ", ".join(f"{count} of {kind}" for kind, count in files.items())
+        terminalreporter.write_line(f"networks in files of others, outputs compared: {counts}")
+
+
+@pytest.fixture(scope="session")
+def file_count(pytestconfig: pytest.Config) -> Counter[str]:
+    """How many networks were read from a framework's file and gave its outputs, by framework."""
+    return pytestconfig.stash[FILES]
 
 
 @pytest.fixture(scope="session")

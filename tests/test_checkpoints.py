@@ -182,7 +182,7 @@ class TestSave:
     @pytest.mark.parametrize(
         ("name", "state", "metadata", "error", "message"),
         [
-            ("x.npz", {}, {}, ValueError, "npz file has no place for it"),
+            ("x.npz", {}, {"n": "x" * 65536}, ValueError, "cannot hold 65545 bytes"),
             ("x.npz", {"a\0b": np.ones(3)}, None, ValueError, "cannot hold the name"),
             ("x.safetensors", {}, {"n": 3}, TypeError, "should be str, got 3"),
             ("x.safetensors", {"__metadata__": np.ones(3)}, None, ValueError, "__metadata__"),
@@ -293,7 +293,6 @@ HOSTILE = {
     "text": (b"hello", "starts with b'hello'"),
     "pickle": (pickle.dumps(Bomb()), "is a pickle, which runs code"),
     "one array": (npy(), "one array without a name"),
-    "keras": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "cut zip": (npz(a=npy())[:60], "not a zip file"),
     "crc": (npz(a=npy()).replace(bytes(8), bytes(7) + b"\1", 1), "Bad CRC-32"),
@@ -356,22 +355,6 @@ class TestHostile:
         assert str(tmp_path / "hostile") in str(caught.value)
         assert peak < 2 * len(content) + 16_000_000
         assert not (tmp_path / "exploded").exists()
-
-    @pytest.mark.parametrize("legacy", [False, True])
-    def test_torch_checkpoints_say_what_to_do(
-        self, torch: ModuleType, legacy: bool, tmp_path: Path
-    ) -> None:
-        path = tmp_path / "model.pt"
-        state = torch.nn.LSTM(2, 3).state_dict()
-        torch.save(state, path, _use_new_zipfile_serialization=not legacy)
-        with pytest.raises(ValueError, match=r"PyTorch checkpoint .*safetensors.torch.save_file"):
-            load(path)
-
-    @pytest.mark.filterwarnings("ignore")
-    def test_torchscript(self, torch: ModuleType, tmp_path: Path) -> None:
-        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 3)), tmp_path / "model.jit")
-        with pytest.raises(ValueError, match="is a TorchScript archive"):
-            load(tmp_path / "model.jit")
 
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

@@ -60,6 +60,7 @@ def test_config() -> None:
     assert config["isa"] == lstm_native.isa()
     assert config["isa"] in config["isas available"]
     assert config["isas available"][0] == "baseline"
+    assert set(config["isas available"]) <= set(config["isas compiled"])
     assert config["threads"] == lstm_native.get_num_threads()
     assert config["numpy"] == np.__version__
     for name in ("compiler", "eigen", "openmp", "pybind11"):

@@ -28,14 +28,17 @@ void force(py::handle dealing) {
   force_dealing(found->second);
 }
 
-py::list isas() {
+py::list names_of(const std::vector<const KernelTable*>& tables) {
   py::list names;
-  for (const KernelTable* table : supported_tables()) names.append(table->name);
+  for (const KernelTable* table : tables) names.append(table->name);
   return names;
 }
 
+py::list isas() { return names_of(supported_tables()); }
+
 py::dict build_info() {
   py::dict info;
+  info["isas compiled"] = names_of(compiled_tables());
   info["compiler"] = LSTM_NATIVE_COMPILER;
   info["eigen"] = LSTM_NATIVE_EIGEN_VERSION;
   info["pybind11"] = LSTM_NATIVE_PYBIND11_VERSION;

@@ -1,7 +1,7 @@
 """PyTorch's LSTM for NumPy: the same numbers, names, seeds and errors, without PyTorch.
 
-Start with :class:`LSTM`; :func:`load` reads weights, ``LSTM.from_state_dict`` makes a network of
-them, ``LSTM.record`` and ``LSTM.backward`` with :mod:`lstm_native.optim` train one.
+Start with :class:`LSTM`; ``LSTM.from_file`` makes a network of a weight file, :func:`load` reads
+one, ``LSTM.record`` and ``LSTM.backward`` with :mod:`lstm_native.optim` train one.
 
 This module only re-exports; it must not define anything but the version.
 """
@@ -11,6 +11,7 @@ from lstm_native._module import Gradients
 from lstm_native.cell import LSTMCell
 from lstm_native.checkpoints import load, save
 from lstm_native.functional import Tape
+from lstm_native.inventory import FoundLSTM, find_lstms
 from lstm_native.lstm import LSTM
 from lstm_native.packing import (
     PackedSequence,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LSTM",
+    "FoundLSTM",
     "Generator",
     "Gradients",
     "LSTMCell",
@@ -37,6 +39,7 @@ __all__ = [
     "Stream",
     "Tape",
     "__version__",
+    "find_lstms",
     "get_num_threads",
     "invert_permutation",
     "isa",

@@ -1,4 +1,4 @@
-"""The command line: ``python -m lstm_native COMMAND``.
+"""The command line: ``lstm-native COMMAND``, or ``python -m lstm_native COMMAND``.
 
 Owns the list of commands and what happens on Ctrl-C; each command lies in a module of its own.
 """
@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import lstm_native
+from lstm_native.commands import bench, convert, info, inspect, run, verify
 from lstm_native.demo import command as demo
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program ended by Ctrl-C
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
+    except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return code
@@ -45,20 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lstm_native", description="PyTorch's LSTM on NumPy arrays, without PyTorch."
+        prog="lstm-native", description="PyTorch's LSTM on NumPy arrays, without PyTorch."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    demo.add_parser(commands)
-    info = commands.add_parser(
-        "info", help="show version, instruction set, threads", description="Show the configuration."
-    )
-    info.set_defaults(run=_info)
+    for command in (info, inspect, convert, run, verify, bench, demo):
+        command.add_parser(commands)
     return parser
-
-
-def _info(_: argparse.Namespace) -> int:
-    lstm_native.show_config()
-    return 0
 
 
 if __name__ == "__main__":

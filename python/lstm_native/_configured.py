@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 
 from lstm_native import functional
 from lstm_native._checks import arguments
-from lstm_native._module import Module
+from lstm_native._loading import Loadable
 from lstm_native.functional import Layout
 from lstm_native.parameters import FloatArray
 from lstm_native.random import Generator, default_generator
 
 
-class ConfiguredLSTM(Module):
+class ConfiguredLSTM(Loadable):
     """The base of LSTM: everything but calls."""
 
     __slots__ = ("_batch_first", "_dropout", "_generator", "_layout")

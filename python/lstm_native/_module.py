@@ -4,6 +4,7 @@ Owns the one flat buffer, the views handed out of it, and the packed copy the ke
 know how a network is called.
 """
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -258,6 +259,15 @@ class Module:
         The arrays are the network's own, as in torch: copy them to keep them.
         """
         return {prefix + name: view for name, view in self._views.items()}
+
+    def metadata(self, prefix: str = "") -> dict[str, str]:
+        """What shapes do not tell, for the metadata of :func:`save`; ``from_file`` reads it.
+
+        Attributes as JSON, by name after `prefix`: ``{"encoder.batch_first": "true", ...}``; empty
+        for a cell.
+        """
+        plain = {k: v for k, v in self._options().items() if isinstance(v, bool | float)}
+        return {prefix + name: json.dumps(value) for name, value in plain.items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True

@@ -13,14 +13,15 @@ from numpy.typing import DTypeLike
 from lstm_native import functional
 from lstm_native._checks import arguments, calls, gradients
 from lstm_native._checks.arrays import SupportsArray
-from lstm_native._module import Gradients, Module
+from lstm_native._loading import Loadable
+from lstm_native._module import Gradients
 from lstm_native.functional import Layout, State, Tape
 from lstm_native.parameters import Config, FloatArray
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
 
 
-class LSTMCell(Module):
+class LSTMCell(Loadable):
     """One step of a long short-term memory network.
 
     The arguments, names, initial values and results of ``torch.nn.LSTMCell``. In the shapes below

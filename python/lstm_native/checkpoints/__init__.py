@@ -9,82 +9,133 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native.checkpoints.contents import Contents, State
 
-State: TypeAlias = dict[str, NDArray[Any]]
+__all__ = ["Contents", "State", "load", "read", "replacing", "save"]
+
+# Converted arrays may take this many times the size of the file, and a little for small files.
+MOST_GROWTH = 4
+MOST_EXTRA = 24_000_000
 
 _SUFFIXES = (".safetensors", ".npz")
 
-_TO_SAFETENSORS = (
-    "Write it again where torch is installed: "
-    'safetensors.torch.save_file(torch.load(path, weights_only=True), "model.safetensors")'
-)
-
 # Beginnings of files that are taken for weights, and what to do about each; the first match counts.
 _OTHERS = {
-    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": "a PyTorch checkpoint (.pt, .pth) of the format "
-    f"before torch 1.6, a pickle. {_TO_SAFETENSORS}",
     b"\x80": "a pickle, which runs code when it is read. Save the arrays with lstm_native.save",
     b"\x93NUMPY": "one array without a name (.npy). Read it with numpy.load",
-    b"\x89HDF": "an HDF5 file (Keras?). Save the arrays with lstm_native.save",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself. Run: git lfs pull",
 }
+_READ = "safetensors, npz, PyTorch, ONNX, Keras"
 
 
-def load(path: str | os.PathLike[str]) -> State:
+@runtime_checkable
+class Savable(Protocol):
+    """A network: what it holds by name, and notes on what shapes do not tell."""
+
+    def state_dict(self) -> Mapping[str, NDArray[Any]]:
+        """The arrays."""
+
+    def metadata(self) -> Mapping[str, str]:
+        """Attributes as JSON, by name."""
+
+
+def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     """Read the arrays of a weight file.
 
     Parameters
     ----------
     path : str or path-like
-        A safetensors or npz file under any name: its first bytes say which.
+        A file of safetensors, npz, PyTorch (``.pt``, ``.pth``, TorchScript), ONNX or Keras
+        (``.keras``, ``.h5``) under any name: its bytes say which. The last two need the packages
+        of the extras ``onnx`` and ``keras``.
+    float32 : bool
+        Whether to widen float16, too, to float32.
 
     Returns
     -------
     dict of str to ndarray
-        The names as they stand in the file (torch's, if torch wrote it), the dtypes likewise, but
-        for bfloat16: it is widened to float32, exactly. Nothing in a file is ever executed.
+        torch's names, as they stand in the file; the LSTMs of ONNX and Keras files get them, after
+        the name of the node or layer. The dtypes are the file's but for bfloat16: it is widened to
+        float32, exactly. Nothing in a file is ever executed.
 
     Raises
     ------
     ValueError
-        The file is of another kind, damaged, or not what it claims to be; the message names the
-        path, what was found and, for a ``.pt`` file, what to do.
+        The file is of another kind, damaged, or not what it claims to be, or holds an LSTM that
+        cannot be had here; the message names the path and what was found.
+    ImportError
+        The package that reads this kind of file is not installed; the message names the extra.
     OSError
         The file cannot be read.
 
     Notes
     -----
-    Arrays of a safetensors file are mapped, not read: a page enters memory when it is touched.
-    Writing to them changes a private copy of that page, never the file. Copy what is to outlive
-    a file that others may write to in place; `save` replaces files and does no harm.
+    Arrays of safetensors and PyTorch files are mapped, not read: a page enters memory when it is
+    touched. Writing to them changes a private copy of that page, never the file. Copy what is to
+    outlive a file that others may write to in place; `save` replaces files and does no harm.
     """
-    from lstm_native.checkpoints import npz_file, safetensors_file
+    return read(path, float32=float32).arrays
 
+
+def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
+    """Read the arrays of a weight file as :func:`load` does, and the notes in it."""
     path = os.fsdecode(path)
+    contents = _read(path)
+    arrays, made = {}, 0
+    for name, array in contents.arrays.items():
+        dtype = array.dtype.newbyteorder("=")
+        if float32 and dtype == np.float16:
+            dtype = np.dtype(np.float32)
+        if dtype != array.dtype:
+            # Arrays may share memory in the file, but not what is made of them here.
+            made += array.size * dtype.itemsize
+            if made > MOST_GROWTH * os.path.getsize(path) + MOST_EXTRA:
+                raise ValueError(f"{path} has too many arrays of one memory to convert them all.")
+        arrays[name] = array.astype(dtype, copy=False)
+    return Contents(arrays, contents.notes)
+
+
+def _read(path: str) -> Contents:
+    from lstm_native.checkpoints import archive, safetensors_file, torch_file
+
     with open(path, "rb") as file:
         start = file.read(32)
-    if npz_file.recognises(start):
-        _refuse_other_zips(path, npz_file.members(path))
-        state = npz_file.read(path)
-    elif safetensors_file.recognises(start):
-        state = safetensors_file.read(path)
-    else:
-        raise ValueError(f"{path} is {_description(start)}.")
-    return {
-        name: array.astype(array.dtype.newbyteorder("="), copy=False)
-        for name, array in state.items()
-    }
+    if archive.recognises(start):
+        return _read_archive(path)
+    if safetensors_file.recognises(start):
+        return safetensors_file.read(path)
+    if torch_file.recognises(start):
+        return torch_file.read(path)
+    from lstm_native.checkpoints import keras_file, onnx_file
+
+    if keras_file.recognises(start):
+        return keras_file.read(path)
+    if onnx_file.recognises(start):
+        return onnx_file.read(path)
+    raise ValueError(f"{path} is {_description(start)}.")
+
+
+def _read_archive(path: str) -> Contents:
+    from lstm_native.checkpoints import archive, keras_file, npz_file, torch_file
+
+    with archive.opened(path) as file:
+        members = file.namelist()
+    if torch_file.recognises_archive(members):
+        return torch_file.read_archive(path)
+    if keras_file.recognises_archive(members):
+        return keras_file.read_archive(path)
+    return npz_file.read(path)
 
 
 def save(
     path: str | os.PathLike[str],
-    state: Mapping[str, NDArray[Any]],
+    state: Mapping[str, NDArray[Any]] | Savable,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write arrays to a weight file, whole or not at all.
@@ -94,15 +145,18 @@ def save(
     path : str or path-like
         Where to; the suffix says how: ``.safetensors`` or ``.npz``. A file that is there is
         replaced in one step, after the new one is complete; its permissions stay.
-    state : mapping of str to ndarray
-        For instance ``lstm.state_dict()``. Numbers and booleans of any memory layout.
+    state : mapping of str to ndarray, or LSTM or LSTMCell
+        For instance ``lstm.state_dict()``. Numbers and booleans of any memory layout. A network
+        adds notes on what shapes do not tell, which ``from_file`` reads: ``batch_first`` and
+        ``dropout``.
     metadata : mapping of str to str, optional
-        Notes for the header of a safetensors file; npz has no place for them.
+        Notes for the header of a safetensors file, or the comment of an npz archive. A network that
+        is part of a state has its own under its prefix: ``lstm.metadata("encoder.")``.
 
     Raises
     ------
     ValueError
-        Unknown suffix, a name the format cannot hold, or metadata for npz.
+        Unknown suffix, a name the format cannot hold, or more metadata than npz can.
     TypeError
         A name or a note is not a str, a value is not an ndarray, or its dtype has no place in the
         format.
@@ -111,6 +165,9 @@ def save(
     """
     from lstm_native.checkpoints import npz_file, safetensors_file
 
+    if isinstance(state, Savable):
+        metadata = {**state.metadata(), **(metadata or {})}
+        state = state.state_dict()
     if not isinstance(state, Mapping):
         kind = type(state).__name__
         raise TypeError(f"save(path, state): state should map names to ndarrays, got {kind}")
@@ -123,7 +180,7 @@ def save(
     notes = None
     if metadata is not None:
         notes = {_text(k, "metadata"): _text(v, "metadata") for k, v in metadata.items()}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         write(temporary, arrays, notes)
 
 
@@ -133,15 +190,7 @@ def _description(start: bytes) -> str:
         if start.startswith(magic):
             return found
     what = f"it starts with {start[:8]!r}" if start else "it is empty"
-    return f"no weight file that can be read (safetensors, npz): {what}"
-
-
-def _refuse_other_zips(path: str, names: list[str]) -> None:
-    """Recognise the archives of torch by the members that only they have."""
-    if any(name.endswith("/constants.pkl") for name in names):
-        raise ValueError(f"{path} is a TorchScript archive. Save the state_dict() of its module.")
-    if any(name.endswith("/data.pkl") for name in names):
-        raise ValueError(f"{path} is a PyTorch checkpoint (.pt, .pth). {_TO_SAFETENSORS}.")
+    return f"no weight file that can be read ({_READ}): {what}"
 
 
 def _text(value: object, owner: str) -> str:
@@ -165,7 +214,7 @@ def _array(name: str, value: object) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def _replacing(path: str) -> Iterator[str]:
+def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; then put that file in the place of `path`, or leave no trace."""
     target = os.path.realpath(path)
     name = f".lstm_native-{os.urandom(8).hex()}.tmp"

@@ -1,113 +1,76 @@
 """npz files, NumPy's own: a zip archive of one ``.npy`` member per array.
 
-Owns the bounds within which an archive is believed, so that a hostile file costs no more than its
-size allows and never runs code. Must not know other formats.
+Owns the ``.npy`` members, and the archive's comment, which holds the notes as a JSON object where
+NumPy does not look. Must not know other formats.
 """
 
-import contextlib
-import io
+import json
 import math
-import os
 import zipfile
-import zlib
-from collections.abc import Iterator
-from typing import IO, Any, TypeAlias
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from lstm_native.checkpoints import archive
+from lstm_native.checkpoints.contents import Array, Contents, add
 
-# No read asks for more at once, so neither can the directory, which zipfile reads in one piece.
-LARGEST_READ = 1_000_000
-# What is unpacked may exceed the file this much: twice its size, and a little for small files.
-MOST_GROWTH = 2
-MOST_EXTRA = 12_000_000
+LARGEST_COMMENT = 65535  # a zip archive's own limit
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def recognises(start: bytes) -> bool:
-    """Tell a zip archive, of whatever, from its first bytes."""
-    return start.startswith((b"PK\x03\x04", b"PK\x05\x06"))
-
-
-def members(path: str) -> list[str]:
-    """List what a zip archive holds; ValueError if it is damaged."""
-    with _opened(path) as archive:
-        return archive.namelist()
-
-
-def read(path: str) -> dict[str, Array]:
+def read(path: str) -> Contents:
     """Read the arrays of a file; ValueError if it is not sound."""
-    with _opened(path) as archive:
-        most = MOST_GROWTH * os.path.getsize(path) + MOST_EXTRA
-        total = sum(info.file_size for info in archive.infolist())
+    with archive.opened(path) as file:
+        most = archive.most_bytes(path)
+        total = sum(info.file_size for info in file.infolist())
         if total > most:
             raise ValueError(
                 f"its arrays would take {total} bytes, suspiciously many for its size (at most "
                 f"{most}). If you trust it, read it with numpy.load and save it uncompressed"
             )
         arrays: dict[str, Array] = {}
-        for info in archive.infolist():
+        for info in file.infolist():
             name = info.filename.removesuffix(".npy")
             if name == info.filename:
                 raise ValueError(f"its member {name!r} is no .npy array")
-            if name in arrays:
-                raise ValueError(f"the name {name!r} stands twice in it")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"{name!r} is compressed by a method that NumPy does not use")
-            with archive.open(info) as member:
-                arrays[name] = _array(name, member, info.file_size)
-        return arrays
+            with file.open(info) as member:
+                add(arrays, name, _array(name, member, info.file_size))
+        return Contents(arrays, _notes(file.comment))
 
 
-def write(path: str, arrays: dict[str, Array], metadata: dict[str, str] | None) -> None:
+def write(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> None:
     """Write arrays to a new file; the same arrays give the same bytes."""
-    if metadata is not None:
-        raise ValueError("metadata: an npz file has no place for it; save as .safetensors")
     for name in arrays:
         if "\0" in name:
             raise ValueError(f"state: an npz file cannot hold the name {name!r}")
-    with zipfile.ZipFile(path, "w") as archive:
+    comment = json.dumps(notes).encode() if notes else b""
+    if len(comment) > LARGEST_COMMENT:
+        raise ValueError(
+            f"metadata: an npz file cannot hold {len(comment)} bytes of it (at most "
+            f"{LARGEST_COMMENT})"
+        )
+    with zipfile.ZipFile(path, "w") as file:
+        file.comment = comment
         for name, array in arrays.items():
             # A ZipInfo made by hand has a fixed date; the archive must not depend on the hour.
             info = zipfile.ZipInfo(f"{name}.npy")
-            with archive.open(info, "w", force_zip64=True) as member:
+            with file.open(info, "w", force_zip64=True) as member:
                 npy.write_array(member, array, allow_pickle=False)
 
 
-class _BoundedReader(io.BufferedReader):
-    """A file in which a damaged directory leads to a ValueError, not to much memory or OSError."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > LARGEST_READ:
-            raise ValueError(f"its directory would take {size} bytes (at most {LARGEST_READ})")
-        return super().read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if whence == io.SEEK_SET and offset < 0:
-            raise ValueError("its directory points before its beginning")
-        return super().seek(offset, whence)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[zipfile.ZipFile]:
-    """Open an archive; whatever is wrong in it becomes a ValueError that names the path."""
-    with _BoundedReader(io.FileIO(path)) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                yield archive
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OverflowError,
-            RuntimeError,  # encrypted, or (NotImplementedError) of a version yet to come
-            ValueError,
-        ) as error:
-            raise ValueError(f"{path} is an npz file that cannot be read: {error}.") from error
+def _notes(comment: bytes) -> dict[str, str]:
+    """The notes in an archive's comment; a comment of others is none of our notes."""
+    try:
+        notes = json.loads(comment.decode())
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(notes, dict) or not all(isinstance(v, str) for v in notes.values()):
+        return {}
+    return notes
 
 
 def _array(name: str, member: IO[bytes], size: int) -> Array:
@@ -129,7 +92,7 @@ def _array(name: str, member: IO[bytes], size: int) -> Array:
         raise ValueError(f"{name!r} should hold {expected} bytes of data but has {left}")
     array = np.empty(shape[::-1] if fortran_order else shape, dtype)
     data = array.reshape(-1).view(np.uint8)
-    for start in range(0, left, LARGEST_READ):
-        piece = data[start : start + LARGEST_READ]
+    for start in range(0, left, archive.LARGEST_READ):
+        piece = data[start : start + archive.LARGEST_READ]
         piece[:] = np.frombuffer(member.read(piece.size), np.uint8)
     return array.T if fortran_order else array

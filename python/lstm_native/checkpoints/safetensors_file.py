@@ -6,12 +6,11 @@ judges the file; reading the header again is needed since it gives no offsets an
 """
 
 import json
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from lstm_native.checkpoints.contents import Array, Contents
 
 # Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
 LARGEST_HEADER = 1_000_000
@@ -41,7 +40,7 @@ def recognises(start: bytes) -> bool:
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**63
 
 
-def read(path: str) -> dict[str, Array]:
+def read(path: str) -> Contents:
     """Read the arrays of a file, mapped; ValueError if it is not sound."""
     import safetensors
 
@@ -58,14 +57,15 @@ def read(path: str) -> dict[str, Array]:
         header = json.loads(
             mapped[8 : 8 + size].tobytes().decode(), object_pairs_hook=_without_duplicates
         )
-        header.pop("__metadata__", None)
+        notes = header.pop("__metadata__", None) or {}
         data = mapped[8 + size :]
-        return {name: _array(name, data, **entry) for name, entry in header.items()}
+        arrays = {name: _array(name, data, **entry) for name, entry in header.items()}
+        return Contents(arrays, notes)
     except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is a damaged safetensors file: {error}") from error
 
 
-def write(path: str, arrays: dict[str, Array], metadata: dict[str, str] | None) -> None:
+def write(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> None:
     """Write C-contiguous little-endian arrays to a new file."""
     import safetensors.numpy
 
@@ -74,7 +74,7 @@ def write(path: str, arrays: dict[str, Array], metadata: dict[str, str] | None) 
     for name, array in arrays.items():
         if array.dtype not in _WRITTEN:
             raise TypeError(f"state[{name!r}]: a safetensors file cannot hold {array.dtype}")
-    safetensors.numpy.save_file(arrays, path, metadata)
+    safetensors.numpy.save_file(arrays, path, notes)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

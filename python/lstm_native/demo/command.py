@@ -8,12 +8,7 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
-
-from lstm_native.demo import digits, picture, serving
-from lstm_native.demo.progress import progress
-from lstm_native.demo.reader import DigitReader
-from lstm_native.demo.training import train
+from lstm_native.commands.options import not_negative, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,10 +22,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "give the same bits.",
     )
     parser.add_argument(
-        "--seed", type=_not_negative, default=0, help="weights and order of images (default: 0)"
+        "--seed", type=not_negative, default=0, help="weights and order of images (default: 0)"
     )
     parser.add_argument(
-        "--epochs", type=_positive, default=30, help="passes over the images (default: 30)"
+        "--epochs", type=positive, default=30, help="passes over the images (default: 30)"
     )
     parser.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
@@ -52,6 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     int
         The exit code: 0, or 1 if serving one at a time and as a batch gave different bits.
     """
+    import numpy as np
+
+    from lstm_native.demo import digits, picture, serving
+    from lstm_native.demo.progress import progress
+    from lstm_native.demo.reader import DigitReader
+    from lstm_native.demo.training import train
+
     seed, epochs, folder = arguments.seed, arguments.epochs, arguments.output
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -97,15 +99,3 @@ def _write(path: Path, contents: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _not_negative(text: str) -> int:
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
