@@ -1,10 +1,13 @@
-"""Streams as they run: steps for which no memory need be had, and threads."""
+"""Streams as they run: steps for which no memory need be had, threads, and the code in the docs."""
 
+import re
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,3 +139,15 @@ def test_threads_are_those_of_when_it_was_made(rng) -> None:
         stream = lstm.stream(3)
         set_num_threads(after)
         assert same([stream.step(frame) for frame in x], expected)
+
+
+# --- docs/streaming.md ---
+
+TEXT = (Path(__file__).parents[1] / "docs" / "streaming.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", CODE, ids=range(len(CODE)))
+def test_code_in_the_docs(code: str) -> None:
+    names: dict[str, Any] = {}
+    exec(code, names)
