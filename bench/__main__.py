@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(arguments: argparse.Namespace, rows: list[shapes.Shape], results: dict[str, Any]) -> Work:
     """List what there is to do, the largest left out if in a hurry, what is done already too."""
     todo = [(shape, mode) for mode in arguments.modes or MODES for shape in rows]
+    todo = [(shape, mode) for shape, mode in todo if mode == "forward" or not shape.stepped]
     if arguments.quick:
         large = [(shape, mode) for shape, mode in todo if shape.flops(mode) > QUICK.most_flops]
         todo = [work for work in todo if work not in large]

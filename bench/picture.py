@@ -19,6 +19,7 @@ from bench.sides import OURS
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = {
     "streaming": "#E69F00",
+    "stream": "#B8860B",
     "batch 1": "#D55E00",
     "mid batch": "#0072B2",
     "large batch": "#56B4E9",

@@ -34,6 +34,9 @@ class Shape:
     dense : str
         The row that has the same sizes and no lengths, if there is one: what raggedness costs is
         read off against it.
+    stepped : bool
+        One step of a stream, forward only: libraries that can keep the state between calls and
+        write into arrays given beforehand do so.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Shape:
     dtype: str = "float32"
     lengths: tuple[int, ...] = ()
     dense: str = ""
+    stepped: bool = False
 
     def __post_init__(self) -> None:
         if self.lengths:
@@ -56,6 +60,8 @@ class Shape:
                 raise ValueError(f"{self.name}: lengths must be {self.N}, falling from {self.T}")
             if self.lengths[-1] < 1:
                 raise ValueError(f"{self.name}: every sequence needs a step")
+        if self.stepped and self.T != 1:
+            raise ValueError(f"{self.name}: a stepped row has one step")
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"{self.name}: unknown dtype {self.dtype}")
 
@@ -133,5 +139,5 @@ def _lengths(row: dict[str, Any]) -> tuple[int, ...]:
 
 def _sizes(shape: Shape) -> list[Any]:
     """What a row and its dense one share."""
-    apart = ("name", "kind", "lengths", "dense")
+    apart = ("name", "kind", "lengths", "dense", "stepped")
     return [getattr(shape, field.name) for field in fields(shape) if field.name not in apart]

@@ -12,7 +12,22 @@ namespace lstm_native {
 template <class T>
 void forward(const Weights<T>& weights, const Sequences<T>& sequences, Dropout& dropout);
 
-// The same, to the bit, with a tape of it. The tape was made from the same sequences.
+// forward() over the same sequences again and again, x and y elsewhere each time: planned once, its
+// memory had once. One run at a time; the threads it may use are those of when it was made.
+template <class T>
+class RepeatedForward {
+ public:
+  // Without x and y.
+  RepeatedForward(std::shared_ptr<const Weights<T>> weights, Sequences<T> sequences);
+  ~RepeatedForward();
+  void run(const T* x, T* y);
+
+ private:
+  struct Prepared;
+  std::unique_ptr<Prepared> prepared_;
+};
+
+// The same as forward(), to the bit, with a tape of it. The tape was made from the same sequences.
 template <class T>
 void record(Tape<T>& tape);
 

@@ -133,6 +133,30 @@ void forward(const Weights<T>& weights, const Sequences<T>& sequences, Dropout& 
   ForwardStack<T>(weights, sequences, dropout, nullptr).run();
 }
 
+// The stack refers to its neighbours here.
+template <class T>
+struct RepeatedForward<T>::Prepared {
+  std::shared_ptr<const Weights<T>> weights;
+  Sequences<T> sequences;
+  Dropout none;
+  ForwardStack<T> stack{*weights, sequences, none, nullptr};
+};
+
+template <class T>
+RepeatedForward<T>::RepeatedForward(std::shared_ptr<const Weights<T>> weights,
+                                    Sequences<T> sequences)
+    : prepared_(new Prepared{std::move(weights), std::move(sequences), {}}) {}
+
+template <class T>
+RepeatedForward<T>::~RepeatedForward() = default;
+
+template <class T>
+void RepeatedForward<T>::run(const T* x, T* y) {
+  prepared_->sequences.x = x;
+  prepared_->sequences.y = y;
+  prepared_->stack.run();
+}
+
 template <class T>
 void record(Tape<T>& tape) {
   ForwardStack<T>(tape.weights(), tape.sequences(), tape.dropout(), &tape).run();
@@ -140,6 +164,8 @@ void record(Tape<T>& tape) {
 
 template void forward(const Weights<float>&, const Sequences<float>&, Dropout&);
 template void forward(const Weights<double>&, const Sequences<double>&, Dropout&);
+template class RepeatedForward<float>;
+template class RepeatedForward<double>;
 template void record(Tape<float>&);
 template void record(Tape<double>&);
 

@@ -1,4 +1,4 @@
-"""The pictures of both examples.
+"""The pictures of the examples.
 
 Owns what they look like. Must not know networks or data: numbers come in as plain arrays.
 """
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 OURS, BEFORE, GOAL, PLAIN = "#c8382b", "#e7aca5", "#222222", "#8a8a8a"
+GRAY = "#c9c9c9"
 DAY = 24
 
 
@@ -117,6 +118,100 @@ def tagger(
     axis.set_ylim(0, 115)
     axis.set_yticks(range(0, 101, 20))
     axis.legend(frameon=False, loc="upper center", ncols=2)
+    write(figure, path)
+
+
+def vad(
+    path: Path,
+    heard: Sequence[tuple[str, ArrayLike, ArrayLike]],
+    rate: int,
+    threshold: float,
+) -> None:
+    """Draw recordings, and over them the probability of speech.
+
+    Parameters
+    ----------
+    path : Path
+        Where the PNG goes.
+    heard : sequence of (name, samples, probabilities)
+        Recordings from -1 to 1; their probabilities lie at equal distances.
+    rate : int
+        Samples a second.
+    threshold : float
+        From where on it counts as speech.
+    """
+    figure = Figure(figsize=(9, 1.2 + 1.9 * len(heard)), layout="constrained")
+    for axis, (name, samples, probabilities) in zip(
+        figure.subplots(len(heard), 1, squeeze=False)[:, 0], heard, strict=True
+    ):
+        titled(axis, name, "seconds" if name == heard[-1][0] else "", "probability of speech")
+        sound, found = np.asarray(samples), np.asarray(probabilities)
+        seconds = np.arange(len(sound)) / rate
+        axis.plot(seconds, 0.5 + sound / 2, color=GRAY, linewidth=0.4, label="sound")
+        window = -(-len(sound) // max(len(found), 1)) / rate
+        ends = np.arange(len(found) + 1) * window
+        axis.stairs(found, ends, color=OURS, linewidth=1.5, baseline=None, label="Stream")
+        axis.axhline(threshold, color=PLAIN, linestyle=":", linewidth=0.8)
+        axis.set(xlim=(0, seconds[-1] if len(seconds) else 1), ylim=(-0.03, 1.03))
+        named_once(axis)
+    write(figure, path)
+
+
+def speaker(path: Path, names: Sequence[str], cosines: NDArray[Any]) -> None:
+    """Draw how alike every two voices are.
+
+    Parameters
+    ----------
+    path : Path
+        Where the PNG goes.
+    names : sequence of str
+        The recordings.
+    cosines : ndarray, shape (recordings, recordings)
+        Of the angles between their voices.
+    """
+    figure = Figure(figsize=(7.5, 6), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(cosines, cmap="Greys", vmin=0, vmax=1.2)
+    for (row, column), cosine in np.ndenumerate(cosines):
+        color = "white" if cosine > 0.75 else GOAL
+        axis.text(column, row, f"{cosine:.2f}", ha="center", va="center", color=color, fontsize=8)
+    axis.set_title("How alike two voices are: the cosine of their embeddings", loc="left")
+    axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(length=0)
+    write(figure, path)
+
+
+def ocr(
+    path: Path,
+    curves: Mapping[str, Sequence[float]],
+    read: Sequence[tuple[ArrayLike, Sequence[int], Sequence[int]]],
+) -> None:
+    """Draw the learning curves, and some lines with what was read.
+
+    Parameters
+    ----------
+    path : Path
+        Where the PNG goes.
+    curves : mapping of str to sequence of float
+        The losses of each network, step by step: of the baseline, and of the LSTM.
+    read : sequence of (image, right, given)
+        Held-out lines, the digits on them, and those that were read.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    halves = figure.subfigures(1, 2, squeeze=False)[0]
+    axis = titled(halves[0].subplots(), "Learning", "step", "loss, mean of 20 steps")
+    for (name, losses), color in zip(curves.items(), (PLAIN, OURS), strict=True):
+        means = np.array(losses)[: len(losses) // 20 * 20].reshape(-1, 20).mean(axis=1)
+        axis.semilogy(20 * np.arange(1, len(means) + 1), means, color=color, label=name)
+    named_once(axis)
+    for axis, (image, digits, given) in zip(halves[1].subplots(len(read), 1), read, strict=True):
+        axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        axis.set_xlim(-0.5, 80)
+        axis.set_axis_off()
+        text = "".join(map(str, given))
+        color = GOAL if tuple(digits) == tuple(given) else OURS
+        axis.text(np.shape(image)[1] + 2, 5, text, va="center", color=color)
     write(figure, path)
 
 

@@ -7,8 +7,10 @@ any data.
 import importlib.util
 from pathlib import Path
 
+EXTRA = "pip install '.[examples]'"
 
-def data_file(package: str, *parts: str) -> Path:
+
+def data_file(package: str, *parts: str, remedy: str = EXTRA) -> Path:
     """Find a file inside an installed package, without running the package's code.
 
     Raises
@@ -18,11 +20,11 @@ def data_file(package: str, *parts: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise missing(package)
+        raise missing(package, remedy)
     return Path(spec.submodule_search_locations[0], *parts)
 
 
-def missing(package: str | None) -> SystemExit:
+def missing(package: str | None, remedy: str = EXTRA) -> SystemExit:
     """Name the missing package, given it or a module inside it, and the remedy."""
     name = (package or "a package").partition(".")[0]
-    return SystemExit(f"error: {name} is needed; pip install '.[examples]' brings it")
+    return SystemExit(f"error: {name} is needed; {remedy} brings it")

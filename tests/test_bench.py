@@ -1,5 +1,6 @@
 """The machinery of the benchmark, with tiny repetitions: no test here looks at a time's size."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -31,6 +32,7 @@ def small(shape):
     lengths = tuple(range(5, 2, -1)) if shape.lengths else ()
     sizes = {"T": min(shape.T, 5), "N": min(shape.N, 3), "I": 4, "H": 6, "P": 5 if shape.P else 0}
     fields = {"L": shape.L, "D": shape.D, "dtype": shape.dtype, "lengths": lengths}
+    fields["stepped"] = shape.stepped
     return Shape(shape.name, shape.kind, **sizes, **fields)
 
 
@@ -62,9 +64,32 @@ def restored(test):
         torch.set_num_threads(before[1])
 
 
+def test_streams_answer_for_their_first_step_whenever_asked():
+    runtime = pytest.importorskip("bench.sides.onnx_runtime")
+    shape = Shape("s", "stream", T=1, N=2, I=4, H=6, L=2, D=1, stepped=True)
+    problem = Problem.of(shape)
+    runners = [side.prepare(problem, "forward", 1) for side in (OURS, runtime.SIDE)]
+    plain = OURS.prepare(replace(problem, shape=replace(shape, stepped=False)), "forward", 1)
+    expected = plain.answers(plain.call())
+    for runner in runners:
+        for _ in range(3):
+            runner.call()
+        assert disagreement(expected, runner.answers(runner.call())) is None
+    with pytest.raises(ValueError, match="one step"):
+        replace(shape, T=2)
+
+
+def test_streams_are_not_trained():
+    given = argparse.Namespace(modes=[], quick=False)
+    work = command._work(given, ROWS, {"rows": []})
+    stepped = {(shape.name, mode) for shape, mode in work if shape.stepped}
+    assert stepped == {("stepped-64", "forward"), ("stepped-silero-vad", "forward")}
+
+
 def test_rows_cover_every_kind():
     assert {row.kind for row in ROWS} >= {
         "streaming",
+        "stream",
         "batch 1",
         "mid batch",
         "large batch",
@@ -72,7 +97,7 @@ def test_rows_cover_every_kind():
         "projection",
         "float64",
     }
-    assert len({row.name for row in ROWS}) == len(ROWS) == 34
+    assert len({row.name for row in ROWS}) == len(ROWS) == 36
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

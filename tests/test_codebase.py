@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "stack_forward": {"stack", "stack_team", "dispatch"},
     "stack_backward": {"stack", "stack_team", "dispatch"},
     "bindings": {
-        "arrays", "handles", "stack", "weights", "config", "dispatch", "parallel", "plan",
+        "arrays", "handles", "plain", "stack", "weights", "config", "dispatch", "parallel", "plan",
         "generator",
     },
 }  # fmt: skip
@@ -45,7 +45,7 @@ MAY_INCLUDE = {
 LAYERS = [
     {"_core"},
     {"functional", "parameters", "_checks", "runtime", "packing", "inventory"},
-    {"_module", "random"},
+    {"_module", "random", "stream"},
     {"checkpoints", "optim"},
     {"_loading"},
     {"_configured"},

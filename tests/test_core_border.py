@@ -41,7 +41,7 @@ def test_generator_states_that_would_run_past_the_words(left: int, next_word: in
     assert generator.get_state() == before
 
 
-@pytest.mark.parametrize("kind", [_core.Generator, _core.Tape, _core.Weights])
+@pytest.mark.parametrize("kind", [_core.Generator, _core.Stream, _core.Tape, _core.Weights])
 def test_objects_without_a_value(kind: Any) -> None:
     blank = kind.__new__(kind)
     for name in ("initial_seed", "consumed", "nbytes"):

@@ -11,7 +11,7 @@ from bench.sides import Runner, Side
 
 
 class Ours:
-    """`lstm_native.LSTM`: a call in evaluation mode, or ``record`` and ``backward``."""
+    """`lstm_native.LSTM`: a call in evaluation mode, a step of a stream, or a training step."""
 
     name = "lstm_native"
     version: str = lstm_native.__version__
@@ -37,6 +37,8 @@ class Ours:
         x, hx, lengths = problem.x, (problem.h_0, problem.c_0), problem.lengths
         grad_output = problem.grad_output
 
+        if shape.stepped and mode == "forward":
+            return _stepped(lstm, problem)
         if mode == "forward":
             lstm.eval()
             return Runner(lambda: lstm(x, hx, lengths=lengths), _states)
@@ -48,6 +50,19 @@ class Ours:
             return output, state, lstm.backward(tape, grad_output)
 
         return Runner(forward_and_backward, _states_and_gradients)
+
+
+def _stepped(lstm: lstm_native.LSTM, problem: Problem) -> Runner:
+    stream, frame = lstm.eval().stream(problem.shape.N), problem.x[0]
+    out = np.empty((problem.shape.N, problem.shape.outputs), lstm.dtype)
+
+    def from_the_beginning(_: Any) -> dict[str, Floats]:
+        stream.state = problem.h_0, problem.c_0
+        output = stream.step(frame)[None]
+        h_n, c_n = stream.state
+        return {"output": output, "h_n": h_n, "c_n": c_n}
+
+    return Runner(lambda: stream.step(frame, out), from_the_beginning)
 
 
 def _states(result: Any) -> dict[str, Floats]:

@@ -8,48 +8,18 @@
 #include <functional>
 #include <numeric>
 
-#include "arrays.hpp"
 #include "handles.hpp"
+#include "plain.hpp"
 #include "stack.hpp"
 
 namespace lstm_native::bindings {
 namespace {
-
-// Whether an object is an ndarray, no subclass, of T, C-contiguous, aligned, with `ndim` axes.
-template <class T>
-bool is_plain(py::handle object, py::ssize_t ndim) {
-  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
-  const auto* array = py::detail::array_proxy(object.ptr());
-  constexpr int wanted = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  return array->nd == ndim && (array->flags & wanted) == wanted &&
-         array->descr == py::dtype::of<T>().ptr();
-}
 
 template <class T>
 void run(const Weights<T>& weights, const Sequences<T>& sequences) {
   const MaybeRelease release(flops(weights.config(), sequences.schedule.frames()));
   Dropout none;
   forward<T>(weights, sequences, none);
-}
-
-bool has_shape(py::handle array, const Index* shape) {
-  const auto* a = py::detail::array_proxy(array.ptr());
-  return std::equal(a->dimensions, a->dimensions + a->nd, shape);
-}
-
-template <class T>
-T* data(py::handle array) {
-  return reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data);
-}
-
-template <class T>
-py::object new_array(const Index* shape, py::ssize_t ndim) {
-  const auto& numpy = py::detail::npy_api::get();
-  auto array = py::reinterpret_steal<py::object>(
-      numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(),
-                                  static_cast<int>(ndim), shape, nullptr, nullptr, 0, nullptr));
-  if (!array) throw py::error_already_set();
-  return array;
 }
 
 // h or c: a new array that begins as `given`, or as zeros.

@@ -9,6 +9,7 @@ void register_runtime(pybind11::module_& m);
 void register_random(pybind11::module_& m);
 void register_network(pybind11::module_& m);
 void register_inference(pybind11::module_& m);
+void register_stream(pybind11::module_& m);
 }  // namespace lstm_native::bindings
 
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   lstm_native::bindings::register_random(m);
   lstm_native::bindings::register_network(m);
   lstm_native::bindings::register_inference(m);
+  lstm_native::bindings::register_stream(m);
 }

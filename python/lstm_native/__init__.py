@@ -25,6 +25,7 @@ from lstm_native.packing import (
 )
 from lstm_native.random import Generator, manual_seed
 from lstm_native.runtime import get_num_threads, isa, set_num_threads, show_config
+from lstm_native.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "Gradients",
     "LSTMCell",
     "PackedSequence",
+    "Stream",
     "Tape",
     "__version__",
     "find_lstms",

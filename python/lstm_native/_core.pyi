@@ -39,6 +39,11 @@ class Tape:
     @property
     def nbytes(self) -> int: ...
 
+@final
+class Stream:
+    def __init__(self, weights: Weights, h: FloatArray, c: FloatArray) -> None: ...
+    def step(self, x: object, out: object) -> FloatArray | None: ...
+
 def pack(
     parameters: FloatArray,
     input_size: int,

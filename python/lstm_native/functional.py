@@ -241,6 +241,15 @@ def step(weights: Weights | None, x: FloatArray, hx: State | None, hidden_size: 
     return h, c
 
 
+def stream(
+    weights: Weights, config: Config, dtype: np.dtype[Any], rows: int
+) -> tuple[_core.Stream, FloatArray, FloatArray]:
+    """What takes the steps of a stream, and its states h and c, which each step updates."""
+    h = np.zeros((config.state_rows, rows, config.output_size), dtype)
+    c = np.zeros((config.state_rows, rows, config.hidden_size), dtype)
+    return _core.Stream(weights, h, c), h, c
+
+
 def backward(
     tape: Tape,
     grad_output: FloatArray | None,

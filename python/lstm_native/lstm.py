@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from lstm_native import functional
-from lstm_native._checks import arguments, calls, gradients
+from lstm_native._checks import arguments, calls, gradients, streams
 from lstm_native._checks.arrays import SupportsArray
 from lstm_native._configured import ConfiguredLSTM
 from lstm_native._module import Gradients
 from lstm_native.functional import Layout, State, Tape
 from lstm_native.packing import PackedSequence
 from lstm_native.parameters import FloatArray
+from lstm_native.stream import Stream
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
 
@@ -274,6 +275,32 @@ class LSTM(ConfiguredLSTM):
         flat = self._accumulator(into)
         dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None)
         return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Make a stream: this network, fed one frame at a time.
+
+        Parameters
+        ----------
+        batch_size : int
+            How many streams are to step together.
+
+        Returns
+        -------
+        Stream
+            With a state of zeros, and the weights of now.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `batch_size` is not a positive int; or the network is bidirectional.
+        RuntimeError
+            The network is in training mode.
+        """
+        rows = streams.batch_size(batch_size)
+        streams.source(self._config, self._training)
+        weights = self._packed or self._weights()
+        assert weights is not None  # an LSTM has units
+        return Stream(weights, self._config, self._dtype, rows)
 
     def _checked(
         self, x: object, hx: object, lengths: ArrayLike | None
