@@ -45,6 +45,7 @@ class BackwardStack {
     dh_ = Buffer<T>(checked_product(D, dh_offset_));
     if (config_.projected())
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
+    if (schedule_.view().anew) zeros_ = zero_buffer<T>(4 * H);
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
     for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_for_cells_; ++l)
       inner_dx_.emplace_back(inner);
@@ -209,11 +210,12 @@ class BackwardStack {
     pass.frames = first[steps.end] - first[steps.begin];
     point(layer, direction, {first[steps.begin], first[steps.end]}, to, false, pointers);
     pass.weights = tape_.weights().layer(layer, direction);
-    pass.steps = schedule_.view();
     pass.reverse = direction == 1;
+    pass.steps = schedule_.view(pass.reverse);
     pass.x = pointers.x.data();
     pass.h_prev = pointers.h_prev.data();
     pass.c_0 = tape_.c_0(layer, direction);
+    pass.zeros = zeros_.data();
     pass.gates = to.gates;
     pass.cells = to.cells;
     pass.frame_begin = to.begin;
@@ -233,8 +235,8 @@ class BackwardStack {
     pass.hidden = H;
     pass.output = P;
     pass.projected = config_.projected();
-    pass.steps = schedule_.view();
     pass.reverse = direction == 1;
+    pass.steps = schedule_.view(pass.reverse);
     pass.gates = memory.gates;
     pass.cells = memory.cells;
     pass.frame_begin = memory.begin;
@@ -244,6 +246,7 @@ class BackwardStack {
     else if (gradients_.dy)
       pass.dy = gradients_.dy_offsets.at(gradients_.dy);
     if (pass.dy.base) pass.dy.base += direction * P;
+    pass.zeros = zeros_.data();
     pass.dh = gradients_.dh + state * N * P;
     pass.dc = gradients_.dc + state * N * H;
     pass.dh_frames = dh_.data() + direction * dh_offset_;
@@ -301,7 +304,7 @@ class BackwardStack {
   // Where all that belongs to tape frames [begin, end) stands, in their order or in the opposite.
   void point(Index layer, Index direction, const Range& frames, const Memory& memory,
              bool descending, Pointers& pointers) {
-    const Steps steps = schedule_.view();
+    const Steps steps = schedule_.view(direction == 1);
     const Index H = config_.hidden_size, P = config_.output_size();
     const Frames<const T> from = x(layer);
     const Frames<T> to = dx(layer);
@@ -323,8 +326,9 @@ class BackwardStack {
       const Index there = frame - memory.begin;
       pointers.x[f] = from.base + from.step[t] + from.row[r];
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
-      pointers.h_prev[f] = begins ? tape_.h_0(layer, direction) + steps.order[r] * P
-                                  : y.base + y.step[before] + y.row[r];
+      pointers.h_prev[f] = steps.anew && steps.anew[frame] ? zeros_.data()
+                           : begins ? tape_.h_0(layer, direction) + steps.order[r] * P
+                                    : y.base + y.step[before] + y.row[r];
       pointers.dz[f] = memory.gates + there * 4 * H;
       pointers.cell_output[f] = memory.cells + there * H;
       pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
@@ -341,7 +345,7 @@ class BackwardStack {
   Index dh_offset_;          // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> gates_, cells_;  // of one segment
-  Buffer<T> dh_, d_cell_output_, panels_;
+  Buffer<T> dh_, d_cell_output_, panels_, zeros_;
   std::vector<Buffer<T>> inner_dx_, left_;
   std::vector<Pointers> pointers_;
   Index chunk_;

@@ -18,18 +18,21 @@ Weights: TypeAlias = _core.Weights
 Engine: TypeAlias = _core.Generator
 State: TypeAlias = tuple[FloatArray, FloatArray]
 IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 class Layout(NamedTuple):
-    """How frames lie in x and y.
+    """How frames lie in x and y, and which of them begin anew.
 
-    A 2-D x without `batch_sizes` is one sequence (T, I), whatever `batch_first` says.
+    A 2-D x without `batch_sizes` is one sequence (T, I), whatever `batch_first` says. `resets` lies
+    as x does, without features.
     """
 
     batch_first: bool = False
     lengths: IntArray | None = None
     batch_sizes: IntArray | None = None
     order: IntArray | None = None
+    resets: BoolArray | None = None
 
 
 # A call in evaluation mode that needs neither conversion nor explanation, wholly in the core: exact
@@ -140,6 +143,15 @@ def _time_major(array: FloatArray, layout: Layout) -> FloatArray:
     return array.swapaxes(0, 1) if layout.batch_first else array
 
 
+def _resets(layout: Layout) -> BoolArray | None:
+    resets = layout.resets
+    if resets is None or layout.batch_sizes is not None:
+        return resets
+    if resets.ndim == 1:
+        return resets[:, None]
+    return np.ascontiguousarray(resets.T) if layout.batch_first else resets
+
+
 def _batched(state: FloatArray) -> FloatArray:
     return state if state.ndim == 3 else state[:, None]
 
@@ -187,6 +199,7 @@ def forward(
             layout.order,
             dropout,
             engine,
+            _resets(layout),
         )
     return y, (h, c)
 
@@ -219,6 +232,7 @@ def record(
             dropout,
             engine,
             checkpoint,
+            _resets(layout),
         )
     y.flags.writeable = False  # the backward pass reads it
     return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed)

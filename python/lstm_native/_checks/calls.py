@@ -112,6 +112,24 @@ def lengths(value: ArrayLike, x: FloatArray, batch_first: bool) -> NDArray[np.in
     return result
 
 
+def same_packing(value: tuple[Any, ...], fields: tuple[Any, ...], name: str) -> None:
+    """Refuse a PackedSequence whose frames lie otherwise than those of the input `fields`."""
+    for index, field in ((1, "batch_sizes"), (2, "sorted_indices")):
+        left, right = value[index], fields[index]
+        if (left is None) is not (right is None) or not np.array_equal(left, right):
+            raise ValueError(f"{name}: {field} differ from those of the input")
+
+
+def resets(value: object, frames: Shape) -> NDArray[np.bool_]:
+    """Where rows begin anew: a bool for every frame of the input."""
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"resets should be of dtype bool, got {array.dtype}")
+    if array.shape != frames:
+        raise ValueError(f"resets: expected shape {frames}, got {array.shape}")
+    return np.ascontiguousarray(array)
+
+
 def no_lengths(value: object) -> None:
     """Refuse ``lengths=`` beside a PackedSequence."""
     if value is not None:
