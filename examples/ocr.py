@@ -7,7 +7,7 @@ the rest is plain autograd.numpy. From the root of the sources::
 
     pip install '.[examples]' && python examples/ocr.py
 
-trains for two and a half minutes, prints error rates on held-out lines, and writes ``ocr.png``
+trains for two minutes, prints error rates on held-out lines, and writes ``ocr.png``
 (learning curves, some lines and what was read) and ``ocr.json``. ``--quick`` takes less than one.
 
 Data: the digits of ``lstm_native.demo``, put side by side at random, up to three columns over each
