@@ -4,6 +4,7 @@
 // for the next; running out is std::bad_alloc. Must not know: what is stored.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -57,5 +58,12 @@ class Buffer {
   Block block_{};
   Index count_ = 0;
 };
+
+template <class T>
+Buffer<T> zero_buffer(Index count) {
+  Buffer<T> zeros(count);
+  std::fill_n(zeros.data(), count, T(0));
+  return zeros;
+}
 
 }  // namespace lstm_native

@@ -31,6 +31,9 @@ struct Steps {
   const Index* rows;   // [T] live rows, never growing
   const Index* first;  // [T + 1] frames before step t; a frame of the tape is first[t] + r
   const Index* order;  // [N] the caller's row of sorted row r
+  // [F] by frame of the tape: nonzero where this scan enters the frame with a state of zeros, be it
+  // the row's first or not; null: nowhere.
+  const std::uint8_t* anew;
 };
 
 // The share of one thread in one layer: a range of steps, a range of rows, and share `share` of
@@ -91,6 +94,7 @@ struct ForwardPass {
   Index segment;       // steps; > 0: of each segment but the scan's last, c after it is kept
   T* ahead;            // scratch of this thread: the input part of coming steps; null: none ahead
   Index ahead_frames;  // frames that fit into `ahead`, each of [blocks][4][V]
+  const T* zeros;      // [P], read where steps.anew says so
 };
 
 // Activated gates and c of a run of frames once more, from the x and h that are still there.
@@ -106,6 +110,7 @@ struct RestorePass {
   T* gates;                // [.., 4H] out
   T* cells;                // [.., H] out; of the step before the scan's first in
   Index frame_begin;       // where the memory of gates and cells begins
+  const T* zeros;          // [H], read where steps.anew says so
 };
 
 template <class T>
@@ -124,6 +129,7 @@ struct BackwardPass {
   T* dc;               // [N, H] by the caller's row: d c_n in, d c_0 out
   T* dh_frames;        // [.., P] dh of every frame when projected, else [N, P] of the step
   T* d_cell_output;    // [N, H] by sorted row; null without projection
+  const T* zeros;      // [4H], read where steps.anew says so
 };
 
 // Parameter and input gradients of a run of frames, summed in the order given. A thread owns share
@@ -143,11 +149,12 @@ struct GradientPass {
   const T* weight_ih;           // panels of TransposedLayer::input
   T* panels;                    // scratch of the team: x, h_prev and cell_output as panels
   T* left;                      // scratch of this thread: [frames, left_columns]
-  T* d_weight_ih;               // [4H, I] added to
-  T* d_weight_hh;               // [4H, P] added to
-  T* d_bias_ih;                 // [4H] added to, or null
-  T* d_bias_hh;                 // [4H] added to, or null
-  T* d_weight_hr;               // [P, H] added to, or null
+  bool add_d;                   // what follows is added to, not written
+  T* d_weight_ih;               // [4H, I]
+  T* d_weight_hh;               // [4H, P]
+  T* d_bias_ih;                 // [4H] or null
+  T* d_bias_hh;                 // [4H] or null
+  T* d_weight_hr;               // [P, H] or null
 };
 
 template <class T>

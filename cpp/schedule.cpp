@@ -61,6 +61,20 @@ Schedule Schedule::packed(const Index* batch_sizes, Index steps, const Index* or
   return {copy(batch_sizes, steps), order ? copy(order, batch) : identity(batch)};
 }
 
+void Schedule::begin_anew(const Frames<const std::uint8_t>& resets) {
+  for (auto& anew : anew_) anew.assign(frames(), 0);
+  bool any = false;
+  for (Index t = 0; t < steps(); ++t)
+    for (Index r = 0; r < rows_[t]; ++r) {
+      if (resets.base[resets.step[t] + resets.row[r]] == 0) continue;
+      any = true;
+      anew_[0][first_[t] + r] = 1;
+      if (t > 0) anew_[1][first_[t - 1] + r] = 1;
+    }
+  if (!any)
+    for (auto& anew : anew_) anew.clear();
+}
+
 Index Schedule::frames_of(Index rows, Index until) const {
   if (until == 0) return 0;
   // The first `whole` rows live through all of these steps.

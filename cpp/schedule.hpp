@@ -1,11 +1,13 @@
 // Dense is packed: the one layout of sequences the kernels know.
 //
-// Owns: which rows are alive at which step, and where frames stand in memory. Every variant a
+// Owns: which rows are alive at which step, where they begin anew, and where frames stand in
+// memory. Every variant a
 // caller may bring is one of three makers here, and from then on nobody can tell them apart.
 // Must not know: weights, features.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "config.hpp"
 
@@ -42,8 +44,16 @@ class Schedule {
   // batch_sizes positive, never growing; order[r] is the caller's row of sorted row r, or null.
   static Schedule packed(const Index* batch_sizes, Index steps, const Index* order);
 
-  // Valid until this is moved.
-  Steps view() const { return {steps(), batch(), rows_.data(), first_.data(), order_.data()}; }
+  // Rows begin anew before the frames where `resets` is not zero. The reverse direction comes to an
+  // episode from behind: it begins anew at the frame before such a one.
+  void begin_anew(const Frames<const std::uint8_t>& resets);
+
+  // Of one direction; valid until this is moved.
+  Steps view(bool reverse = false) const {
+    const std::vector<std::uint8_t>& anew = anew_[reverse];
+    return {steps(),       batch(),       rows_.data(),
+            first_.data(), order_.data(), anew.empty() ? nullptr : anew.data()};
+  }
   Index steps() const { return rows_.size(); }
   Index batch() const { return order_.size(); }
   Index frames() const { return first_[steps()]; }
@@ -59,7 +69,8 @@ class Schedule {
   Schedule(Indices rows, Indices order);
 
   Indices rows_, first_, order_;
-  Indices frames_before_row_;  // [N + 1]
+  Indices frames_before_row_;          // [N + 1]
+  std::vector<std::uint8_t> anew_[2];  // [F] of each direction, or empty
 };
 
 // Where frames stand, for one memory layout of a schedule; see Frames.

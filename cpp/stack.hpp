@@ -40,7 +40,8 @@ struct Gradients {
   Offsets dx_offsets;
   T* dh;            // [L * D, N, P] d h_n in, d h_0 out
   T* dc;            // [L * D, N, H] d c_n in, d c_0 out
-  T* d_parameters;  // flat, added to
+  T* d_parameters;  // flat
+  bool add;         // d_parameters is added to, not written
 };
 
 // Spends the tape. False, and nothing has changed, when somebody else has already spent it.

@@ -4,6 +4,7 @@
 //
 // Frames are summed in the order in which the recurrence goes back through them, so that segments
 // make no difference to the bits.
+#include <algorithm>
 #include <cstring>
 
 #include "dispatch.hpp"
@@ -44,6 +45,7 @@ class BackwardStack {
     dh_ = Buffer<T>(checked_product(D, dh_offset_));
     if (config_.projected())
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
+    if (schedule_.view().anew) zeros_ = zero_buffer<T>(4 * H);
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
     for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_for_cells_; ++l)
       inner_dx_.emplace_back(inner);
@@ -58,7 +60,10 @@ class BackwardStack {
   }
 
   void run() {
-    if (schedule_.frames() == 0) return;
+    if (schedule_.frames() == 0) {
+      if (!gradients_.add) std::fill_n(gradients_.d_parameters, config_.parameters(), T(0));
+      return;
+    }
     run_team(plan_.threads, [this](const Team& team) {
       for (Index l = config_.num_layers - 1; l >= 0; --l) run_layer(l, team);
     });
@@ -117,7 +122,7 @@ class BackwardStack {
       });
       team.wait();
       for (Index d = 0; d < D; ++d)
-        gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), team);
+        gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), true, team);
     }
     if (team.rank() == 0) {
       tape_.release_gates(layer);
@@ -170,7 +175,7 @@ class BackwardStack {
       team.wait();
       recur(layer, direction, steps, memory, team);
       team.wait();
-      gradients(layer, direction, {first[steps.begin], first[steps.end]}, memory, team);
+      gradients(layer, direction, {first[steps.begin], first[steps.end]}, memory, i == 0, team);
     }
   }
 
@@ -205,11 +210,12 @@ class BackwardStack {
     pass.frames = first[steps.end] - first[steps.begin];
     point(layer, direction, {first[steps.begin], first[steps.end]}, to, false, pointers);
     pass.weights = tape_.weights().layer(layer, direction);
-    pass.steps = schedule_.view();
     pass.reverse = direction == 1;
+    pass.steps = schedule_.view(pass.reverse);
     pass.x = pointers.x.data();
     pass.h_prev = pointers.h_prev.data();
     pass.c_0 = tape_.c_0(layer, direction);
+    pass.zeros = zeros_.data();
     pass.gates = to.gates;
     pass.cells = to.cells;
     pass.frame_begin = to.begin;
@@ -229,8 +235,8 @@ class BackwardStack {
     pass.hidden = H;
     pass.output = P;
     pass.projected = config_.projected();
-    pass.steps = schedule_.view();
     pass.reverse = direction == 1;
+    pass.steps = schedule_.view(pass.reverse);
     pass.gates = memory.gates;
     pass.cells = memory.cells;
     pass.frame_begin = memory.begin;
@@ -240,6 +246,7 @@ class BackwardStack {
     else if (gradients_.dy)
       pass.dy = gradients_.dy_offsets.at(gradients_.dy);
     if (pass.dy.base) pass.dy.base += direction * P;
+    pass.zeros = zeros_.data();
     pass.dh = gradients_.dh + state * N * P;
     pass.dc = gradients_.dc + state * N * H;
     pass.dh_frames = dh_.data() + direction * dh_offset_;
@@ -248,21 +255,22 @@ class BackwardStack {
                   [&](const Part& part) { kernels<T>().backward(pass, part); });
   }
 
-  // Everything that is summed over these frames, as they stand in `memory`.
+  // Everything that is summed over these frames, as they stand in `memory`; `first` of all.
   void gradients(Index layer, Index direction, const Range& frames, const Memory& memory,
-                 const Team& team) {
+                 bool first, const Team& team) {
     const bool descending = direction == 0;
     for (Index done = 0, count; done < frames.end - frames.begin; done += count) {
       count = std::min(chunk_, frames.end - frames.begin - done);
       const Index begin = descending ? frames.end - done - count : frames.begin + done;
       Pointers& pointers = pointers_[team.rank()];
       point(layer, direction, {begin, begin + count}, memory, descending, pointers);
-      chunk_gradients(layer, direction, count, pointers, team);
+      chunk_gradients(layer, direction, count, pointers, gradients_.add || !first || done > 0,
+                      team);
     }
   }
 
   void chunk_gradients(Index layer, Index direction, Index count, const Pointers& pointers,
-                       const Team& team) {
+                       bool add, const Team& team) {
     const auto d = layer_parameters(config_, gradients_.d_parameters, layer, direction);
     GradientPass<T> pass{};
     pass.input_size = config_.layer_input(layer);
@@ -280,6 +288,7 @@ class BackwardStack {
     pass.weight_ih = transposed_[direction].input.data();
     pass.panels = panels_.data();
     pass.left = left_[team.rank()].data();
+    pass.add_d = add;
     pass.d_weight_ih = d.weight_ih;
     pass.d_weight_hh = d.weight_hh;
     pass.d_bias_ih = d.bias_ih;
@@ -295,7 +304,7 @@ class BackwardStack {
   // Where all that belongs to tape frames [begin, end) stands, in their order or in the opposite.
   void point(Index layer, Index direction, const Range& frames, const Memory& memory,
              bool descending, Pointers& pointers) {
-    const Steps steps = schedule_.view();
+    const Steps steps = schedule_.view(direction == 1);
     const Index H = config_.hidden_size, P = config_.output_size();
     const Frames<const T> from = x(layer);
     const Frames<T> to = dx(layer);
@@ -317,8 +326,9 @@ class BackwardStack {
       const Index there = frame - memory.begin;
       pointers.x[f] = from.base + from.step[t] + from.row[r];
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
-      pointers.h_prev[f] = begins ? tape_.h_0(layer, direction) + steps.order[r] * P
-                                  : y.base + y.step[before] + y.row[r];
+      pointers.h_prev[f] = steps.anew && steps.anew[frame] ? zeros_.data()
+                           : begins ? tape_.h_0(layer, direction) + steps.order[r] * P
+                                    : y.base + y.step[before] + y.row[r];
       pointers.dz[f] = memory.gates + there * 4 * H;
       pointers.cell_output[f] = memory.cells + there * H;
       pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
@@ -335,7 +345,7 @@ class BackwardStack {
   Index dh_offset_;          // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> gates_, cells_;  // of one segment
-  Buffer<T> dh_, d_cell_output_, panels_;
+  Buffer<T> dh_, d_cell_output_, panels_, zeros_;
   std::vector<Buffer<T>> inner_dx_, left_;
   std::vector<Pointers> pointers_;
   Index chunk_;

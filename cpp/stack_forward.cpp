@@ -28,6 +28,7 @@ class ForwardStack {
       cell_output_ =
           Buffer<T>(checked_product(plan_.chunk ? config_.num_layers : config_.directions(),
                                     checked_product(schedule_.batch(), config_.hidden_size)));
+    if (schedule_.view().anew) zeros_ = zero_buffer<T>(config_.output_size());
     // The most any layer, split and thread can ask for.
     Index ahead = 0;
     for (Index l = 0; l < config_.num_layers; ++l)
@@ -92,8 +93,9 @@ class ForwardStack {
     const bool last = layer + 1 == config_.num_layers;
     ForwardPass<T> pass{};
     pass.weights = weights_.layer(layer, direction);
-    pass.steps = schedule_.view();
     pass.reverse = direction == 1;
+    pass.steps = schedule_.view(pass.reverse);
+    pass.zeros = zeros_.data();
     pass.x = layer == 0 ? sequences_.x_offsets.at(sequences_.x)
                         : inner_offsets_.at(static_cast<const T*>(dropped(layer - 1)));
     pass.y = last ? sequences_.y_offsets.at(sequences_.y) : inner_offsets_.at(output(layer));
@@ -121,7 +123,7 @@ class ForwardStack {
   const StackPlan plan_;
   const Offsets inner_offsets_;
   std::vector<Buffer<T>> inner_;
-  Buffer<T> cell_output_;
+  Buffer<T> cell_output_, zeros_;
   Index ahead_size_;  // of one thread
   Buffer<T> ahead_;
 };

@@ -120,20 +120,26 @@ def run(
     lengths: Array | None = None,
     packed: bool = False,
     checkpoint: int | None = None,
+    resets: Array | None = None,
 ) -> Results:
     """Record and differentiate time-major data, as the network's own layout or as packed.
 
     ``lengths`` with ``packed`` packs the sequences first, else it is given to ``record``.
+    ``resets`` is (T, N).
     """
     if packed:
         frames = lengths if lengths is not None else np.full(x.shape[1], x.shape[0])
-        output, (h_n, c_n), tape = lstm.record(pack(x, frames), state, checkpoint=checkpoint)
+        anew = None if resets is None else pack(resets, frames)
+        output, (h_n, c_n), tape = lstm.record(
+            pack(x, frames), state, checkpoint=checkpoint, resets=anew
+        )
         d_frames = None if d_output is None else pack(d_output, frames)
         grads = lstm.backward(tape, d_frames, d_state)
         output, d_input = unpack(output, len(x)), unpack(grads.input, len(x))
     else:
+        anew = None if resets is None else own(lstm, resets)
         output, (h_n, c_n), tape = lstm.record(
-            own(lstm, x), state, lengths=lengths, checkpoint=checkpoint
+            own(lstm, x), state, lengths=lengths, checkpoint=checkpoint, resets=anew
         )
         d_own = None if d_output is None else own(lstm, d_output)
         grads = lstm.backward(tape, d_own, d_state)

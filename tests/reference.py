@@ -12,7 +12,9 @@ One step of one direction, for the rows that are still alive at that step::
     h = W_hr m  with a projection, else  m
 
 A direction is a scan over the steps, ascending or descending; a layer joins its directions'
-outputs on the last axis; a stack feeds each layer the one below, times a dropout mask.
+outputs on the last axis; a stack feeds each layer the one below, times a dropout mask. A reset
+at (t, n) cuts row n in two before step t: a scan that crosses the cut, either way, begins anew
+there with a state of zeros.
 Shapes: x (T, N, I), h (L*D, N, P), c (L*D, N, H), y (T, N, D*P), gates in the order i, f, g, o.
 """
 
@@ -45,6 +47,7 @@ class Step:
     x: Array
     h_before: Array
     c_before: Array
+    anew: Array  # bool: the rows whose state before the step was set to zero
     gates: tuple[Array, Array, Array, Array]  # i, f, g, o after their activations
     tanh_c: Array
 
@@ -76,11 +79,12 @@ def forward(
     lengths: Array | None = None,
     masks: Sequence[Array] | None = None,
     dtype: DTypeLike = np.float64,
+    resets: Array | None = None,
 ) -> Run:
     """Run the stack; ``masks`` are L-1 arrays (T, N, D*P) that multiply each lower layer's output.
 
     Row n lives for the first ``lengths[n]`` steps (all T when absent, zero allowed): after them
-    its output is zero and its state is kept. An absent state is zeros.
+    its output is zero and its state is kept. An absent state is zeros. ``resets`` is bool (T, N).
     """
     weights = {name: np.asarray(value, dtype) for name, value in parameters.items()}
     layers, directions = layers_and_directions(weights)
@@ -88,6 +92,7 @@ def forward(
     hidden = weights["weight_hh_l0"].shape[0] // 4
     features = weights["weight_hh_l0"].shape[1]
     lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
+    resets = np.zeros((steps, batch), bool) if resets is None else resets
     h_n = np.zeros((layers * directions, batch, features), dtype)
     c_n = np.zeros((layers * directions, batch, hidden), dtype)
     if h_0 is not None:
@@ -104,7 +109,7 @@ def forward(
             k = layer * directions + direction
             own = y[:, :, direction * features : (direction + 1) * features]
             suffix = f"_l{layer}" + ("_reverse" if direction else "")
-            scans.append(scan(weights, suffix, below, lengths, h_n[k], c_n[k], own))
+            scans.append(scan(weights, suffix, below, lengths, resets, h_n[k], c_n[k], own))
     return Run(y, h_n, c_n, weights, masks, x.shape, scans)
 
 
@@ -113,6 +118,7 @@ def scan(
     suffix: str,
     x: Array,
     lengths: Array,
+    resets: Array,
     h: Array,
     c: Array,
     y: Array,
@@ -123,8 +129,16 @@ def scan(
     w_hr = weights.get("weight_hr" + suffix)
     trace = []
     times = range(len(x))
-    for t in reversed(times) if suffix.endswith("_reverse") else times:
+    reverse = suffix.endswith("_reverse")
+    for t in reversed(times) if reverse else times:
         rows = np.flatnonzero(lengths > t)
+        if not reverse:
+            anew = resets[t, rows]
+        elif t + 1 < len(x):
+            anew = resets[t + 1, rows] & (lengths[rows] > t + 1)
+        else:
+            anew = np.zeros(len(rows), bool)
+        h[rows[anew]] = c[rows[anew]] = 0
         h_before, c_before = h[rows], c[rows]
         z = x[t, rows] @ w_ih.T + b_ih + h_before @ w_hh.T + b_hh
         z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
@@ -134,7 +148,7 @@ def scan(
         m = o * tanh_c
         h[rows] = m if w_hr is None else m @ w_hr.T
         y[t, rows] = h[rows]
-        trace.append(Step(t, rows, x[t, rows], h_before, c_before, (i, f, g, o), tanh_c))
+        trace.append(Step(t, rows, x[t, rows], h_before, c_before, anew, (i, f, g, o), tanh_c))
     return trace
 
 
@@ -198,6 +212,7 @@ def scan_backward(
         dx[step.t, rows] += dz @ w_ih
         dh[rows] = dz @ w_hh
         dc[rows] = dc_now * f
+        dh[rows[step.anew]] = dc[rows[step.anew]] = 0
 
 
 def sigmoid(z: Array) -> Array:

@@ -175,8 +175,9 @@ def infer(torch, lstm):
         lstm(torch.randn(2, 1, 3, dtype=lstm.bias_hh_l0.dtype))
 
 
-def test_the_packed_copy_is_kept_while_nothing_changes(torch, bridge) -> None:
-    lstm = bridge.LSTM(3, 4)
+@pytest.mark.parametrize("hidden", [4, 80])  # the longer parameters are compared by NumPy
+def test_the_packed_copy_is_kept_while_nothing_changes(hidden, torch, bridge) -> None:
+    lstm = bridge.LSTM(3, hidden)
     lstm.weight_ih_l0.data[0, 0] = float("nan")
     lstm.weight_ih_l0.data[0, 1] = 0.0
     infer(torch, lstm)
@@ -188,6 +189,32 @@ def test_the_packed_copy_is_kept_while_nothing_changes(torch, bridge) -> None:
     assert lstm._memory._kept is not kept
     lstm(torch.randn(2, 1, 3))
     assert lstm._memory._kept is None
+
+
+def test_without_gradients_nothing_is_recorded(torch, bridge) -> None:
+    """Also where the input would ask for one: a recorded call drops the packed copy."""
+    lstm = bridge.LSTM(3, 4)
+    infer(torch, lstm)
+    kept = lstm._memory._kept
+    with torch.no_grad():
+        lstm(torch.randn(2, 1, 3, requires_grad=True))
+    assert lstm._memory._kept is kept
+
+
+def test_a_parametrization_is_asked_once_a_call(torch, bridge) -> None:
+    """One that draws would give the values one weight and the gradients another."""
+    lstm = bridge.LSTM(3, 4)
+    asked = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, weight):
+            asked.append(1)
+            return 2 * weight
+
+    torch.nn.utils.parametrize.register_parametrization(lstm, "weight_hh_l0", Counting())
+    asked.clear()
+    lstm(torch.randn(2, 1, 3))
+    assert asked == [1]
 
 
 def test_functional_call(torch, bridge) -> None:

@@ -38,25 +38,29 @@ def coordinates(array: np.ndarray) -> Iterator[Callable[[float], None]]:
         yield lambda offset, index=index, value=value: flat.__setitem__(index, value + offset)
 
 
-def evaluate(lstm, data: Problem, with_state: bool, lengths, packed: bool) -> np.ndarray:
+def evaluate(lstm, data: Problem, with_state: bool, lengths, packed: bool, resets) -> np.ndarray:
     """Return output (time-major), h_n and c_n of one call as one flat array."""
     if lstm.dropout:
         lstm_native.manual_seed(SEED)
     state = data.state if with_state else None
     if packed:
-        output, (h_n, c_n) = lstm(pack(data.x, lengths), state)
+        anew = None if resets is None else pack(resets, lengths)
+        output, (h_n, c_n) = lstm(pack(data.x, lengths), state, resets=anew)
         output = unpack(output, len(data.x))
     else:
-        output, (h_n, c_n) = lstm(own(lstm, data.x), state, lengths=lengths)
+        anew = None if resets is None else own(lstm, resets)
+        output, (h_n, c_n) = lstm(own(lstm, data.x), state, lengths=lengths, resets=anew)
         output = own(lstm, output)
     return np.concatenate([output.ravel(), h_n.ravel(), c_n.ravel()])
 
 
-def check(case: Case, rng, *, with_state: bool = True, lengths=None, packed: bool = False) -> None:
+def check(
+    case: Case, rng, *, with_state: bool = True, lengths=None, packed: bool = False, resets=None
+) -> None:
     lstm, data = network(case, rng), problem(case, rng)
 
     def value() -> np.ndarray:
-        return evaluate(lstm, data, with_state, lengths, packed)
+        return evaluate(lstm, data, with_state, lengths, packed, resets)
 
     jacobian = {}
     variables = {"d_input": data.x, "d_parameters": lstm.flat_parameters}
@@ -75,7 +79,8 @@ def check(case: Case, rng, *, with_state: bool = True, lengths=None, packed: boo
             lstm_native.manual_seed(SEED)
         d_state = (d_h, d_c) if use_h or use_c else None
         state = data.state if with_state else None
-        got = run(lstm, data.x, state, d_output, d_state, lengths=lengths, packed=packed)
+        layout = {"lengths": lengths, "packed": packed, "resets": resets}
+        got = run(lstm, data.x, state, d_output, d_state, **layout)
         compare(case, subset, jacobian, got, data, (d_output, d_h, d_c))
 
 
@@ -135,3 +140,16 @@ def test_sizes_beyond_one_tile(directions, rng) -> None:
 def test_every_element_dropped(rng) -> None:
     """With dropout 1 upper layers see zeros; lower layers still feel h_n and c_n."""
     check(Case(3, 2, 2, 3, 2, 2, dropout=1.0, dtype="float64"), rng)
+
+
+@pytest.mark.parametrize("kind", ["dense", "batch_first", "lengths", "packed"])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_resets(directions, kind, rng) -> None:
+    """Rows that begin anew at their first step, twice running, at their last, and not at all."""
+    resets = np.zeros((5, 4), bool)
+    resets[[0, 1, 2, 3], 0] = resets[[0, 3], 1] = resets[4, 2] = True
+    lengths = np.array([4, 5, 5, 2]) if kind in ("lengths", "packed") else None
+    for layers, proj, dropout in ((1, 0, 0.0), (2, 2, 0.0), (2, 0, 0.4)):
+        sizes = (5, 4, 2, 3, layers, directions, proj, True, kind == "batch_first", dropout)
+        case = Case(*sizes, dtype="float64")
+        check(case, rng, lengths=lengths, packed=kind == "packed", resets=resets)

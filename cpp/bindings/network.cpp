@@ -51,7 +51,7 @@ PyWeights pack(py::handle parameters, py::handle input_size, py::handle hidden_s
 
 // What a call brings, still as Python objects.
 struct Arguments {
-  py::handle x, y, h, c, lengths, batch_sizes, order;
+  py::handle x, y, h, c, lengths, batch_sizes, order, resets;
 };
 
 // Index arrays are copied first and then checked: another thread may write to them meanwhile.
@@ -109,6 +109,16 @@ Offsets offsets_of(const View<T>& v, const Schedule& schedule) {
                              : Offsets::strided(schedule, v.strides[0], v.strides[1]);
 }
 
+// A mask laid out like x: (T, N), or (F,) when packed. Read as bytes: a bool of another value than
+// 0 and 1 is none to C++.
+void begin_anew(Schedule& schedule, py::handle resets, const std::vector<Index>& frames) {
+  if (resets.is_none()) return;
+  const auto given = exact_view<const bool>(resets, "resets", frames);
+  const Offsets offsets =
+      frames.size() == 1 ? Offsets::packed(schedule, 1) : Offsets::strided(schedule, frames[1], 1);
+  schedule.begin_anew(offsets.at(reinterpret_cast<const std::uint8_t*>(given.data)));
+}
+
 template <class T>
 Sequences<T> sequences_of(const Arguments& from, const Config& config) {
   const bool packed = !from.batch_sizes.is_none();
@@ -126,6 +136,7 @@ Sequences<T> sequences_of(const Arguments& from, const Config& config) {
                       : from.lengths.is_none()
                           ? Schedule::dense(x.shape[0], x.shape[1])
                           : padded_schedule(from.lengths, x.shape[0], x.shape[1]);
+  begin_anew(schedule, from.resets, {x.shape.begin(), x.shape.end() - 1});
   const Index states = checked_product(config.num_layers, config.directions());
   T* h = exact_view<T>(from.h, "h", {states, schedule.batch(), config.output_size()}).data;
   T* c = exact_view<T>(from.c, "c", {states, schedule.batch(), config.hidden_size}).data;
@@ -154,13 +165,14 @@ struct Masking {
 
 void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                  py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                 py::handle generator) {
+                 py::handle generator, py::handle resets) {
   std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
         const Masking masking(config, dropout, generator);
-        const auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
+        const auto sequences =
+            sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
         const MaybeRelease release(flops(config, frames));
@@ -179,14 +191,14 @@ Index checkpoint_of(py::handle checkpoint) {
 
 PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                   py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                  py::handle generator, py::handle checkpoint) {
+                  py::handle generator, py::handle checkpoint, py::handle resets) {
   return std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
         const Index every = checkpoint_of(checkpoint);
         const Masking masking(config, dropout, generator);
-        auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order}, config);
+        auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
         std::unique_ptr<Tape<T>> tape;
@@ -202,7 +214,7 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
 }
 
 void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::handle grad_h,
-                  py::handle grad_c, py::handle grad_parameters) {
+                  py::handle grad_c, py::handle grad_parameters, py::handle accumulate) {
   PyTape& holder = instance<PyTape>(tape, "tape", "Tape");
   std::visit(
       [&](const auto& recorded) {
@@ -211,6 +223,7 @@ void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::han
         const Schedule& schedule = recorded->sequences().schedule;
         const std::vector<Index>&x_shape = holder.x_shape, &y_shape = holder.y_shape;
         Gradients<T> gradients{};
+        gradients.add = boolean(accumulate, "accumulate");
         if (!grad_y.is_none()) {
           const auto dy = view<const T>(grad_y, "grad_y", y_shape.size());
           expect("grad_y", y_shape, dy.shape);
@@ -304,12 +317,13 @@ void register_network(py::module_& m) {
   m.def("pack", &pack, arg("parameters"), arg("input_size"), arg("hidden_size"), arg("num_layers"),
         arg("bias"), arg("bidirectional"), arg("proj_size"));
   m.def("forward", &run_forward, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
-        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"));
+        arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
+        arg("resets") = py::none());
   m.def("record", &run_record, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
-        arg("checkpoint"));
+        arg("checkpoint"), arg("resets") = py::none());
   m.def("backward", &run_backward, arg("tape"), arg("grad_y"), arg("grad_x"), arg("grad_h"),
-        arg("grad_c"), arg("grad_parameters"));
+        arg("grad_c"), arg("grad_parameters"), arg("accumulate"));
   m.def("step", &run_step, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"));
 }
 

@@ -61,6 +61,11 @@ class Backward {
     return {panels.begin * panel_width<T>, smaller(columns, panels.end * panel_width<T>)};
   }
 
+  // What W_hh carries back out of a frame: dz, or nothing where the state before was not read.
+  const T* carried(Index t, Index r) const {
+    return begins_anew(pass_.steps, t, r) ? pass_.zeros : gates(t, r);
+  }
+
   // dh = dy + dz W_hh of the step the scan visits next; at a row's last step dy + d h_n.
   void output_gradient(Index t, RowRange ending) {
     const Index next = pass_.reverse ? t - 1 : t + 1;
@@ -68,9 +73,9 @@ class Backward {
     fetch_dz(next, ending.begin);
     backwards_ = !backwards_;
     multiply<T>(
-        rows<T>([&](Index r) { return static_cast<const T*>(gates(next, r)); }), part_.row_begin,
-        ending.begin, gates_, recurrent(), panels.begin, panels.end,
-        [&](Index r) { return dy(t, r); }, [&](Index r) { return dh(t, r); }, backwards_);
+        rows<T>([&](Index r) { return carried(next, r); }), part_.row_begin, ending.begin, gates_,
+        recurrent(), panels.begin, panels.end, [&](Index r) { return dy(t, r); },
+        [&](Index r) { return dh(t, r); }, backwards_);
     const Share columns = columns_of(pass_.output);
     for (Index r = ending.begin; r < ending.end; ++r) {
       const T* last = pass_.dh + pass_.steps.order[r] * pass_.output;
@@ -108,7 +113,10 @@ class Backward {
       T* z = gates(t, r);
       T* c = cells(t, r);
       const Index caller_row = pass_.steps.order[r] * hidden;
-      const T* c_before = r < continuing ? cells(before, r) : pass_.c_0 + caller_row;
+      const bool anew = begins_anew(pass_.steps, t, r);
+      const T* c_before = anew             ? pass_.zeros
+                          : r < continuing ? cells(before, r)
+                                           : pass_.c_0 + caller_row;
       T* dc = pass_.dc + caller_row;
       const T* dh_row = pass_.projected ? pass_.d_cell_output + r * hidden : dh(t, r);
       for (Index u = units.begin; u < units.end; u += V) {
@@ -121,7 +129,7 @@ class Backward {
         store_lanes(z + hidden + u, d.dz.f, lanes);
         store_lanes(z + 2 * hidden + u, d.dz.g, lanes);
         store_lanes(z + 3 * hidden + u, d.dz.o, lanes);
-        store_lanes(dc + u, d.dc_prev, lanes);
+        store_lanes(dc + u, anew ? broadcast<P>(T(0)) : d.dc_prev, lanes);
         // c of this step has served its last purpose.
         if (pass_.projected) store_lanes(c + u, d.h, lanes);
       }
@@ -134,8 +142,8 @@ class Backward {
     for (Index t = part_.step_begin; t < part_.step_end; ++t) {
       const RowRange first = rows_beginning(pass_.steps, pass_.reverse, t, part_);
       multiply<T>(
-          rows<T>([&](Index r) { return static_cast<const T*>(gates(t, r)); }), first.begin,
-          first.end, gates_, recurrent(), panels.begin, panels.end,
+          rows<T>([&](Index r) { return carried(t, r); }), first.begin, first.end, gates_,
+          recurrent(), panels.begin, panels.end,
           [](Index) { return static_cast<const T*>(nullptr); },
           [&](Index r) { return pass_.dh + pass_.steps.order[r] * pass_.output; });
     }

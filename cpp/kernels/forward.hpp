@@ -5,7 +5,8 @@
 //
 // h of the step before is read from the output frame of that step (from h_0 at a row's first
 // step), so h is written once and never copied. The reverse direction walks time backwards and
-// sees rows grow: a row that begins still holds h_0 and c_0.
+// sees rows grow: a row that begins still holds h_0 and c_0. A row that begins anew reads zeros for
+// h, and its c is set to zero before the step.
 #pragma once
 
 #include "cell.hpp"
@@ -31,6 +32,7 @@ class Forward {
       const Index t = visited(part_, pass_.reverse, s);
       const Index row_end = live_end(pass_.steps, t, part_);
       kept_cells_ = kept_cells(t);
+      if (pass_.steps.anew) forget_cells(t, row_end);
       gates(t, row_end);
       if (pass_.weights.projected) {
         wait(part_);
@@ -44,9 +46,25 @@ class Forward {
  private:
   // h of row r before step t.
   const T* h_before(Index t, Index r) const {
+    if (begins_anew(pass_.steps, t, r)) return pass_.zeros;
     const Index before = pass_.reverse ? t + 1 : t - 1;
     if (r < live_end(pass_.steps, before, part_)) return frame(pass_.y, before, r);
     return pass_.h + pass_.steps.order[r] * pass_.weights.output;
+  }
+
+  // c of this thread's units.
+  T* cells(Index r) const {
+    return pass_.c + pass_.steps.order[r] * pass_.weights.hidden + blocks_.begin * V;
+  }
+  std::size_t cells_nbytes() const {
+    const Index end = smaller(pass_.weights.hidden, blocks_.end * V);
+    const Index units = end - smaller(end, blocks_.begin * V);
+    return static_cast<std::size_t>(units) * sizeof(T);
+  }
+
+  void forget_cells(Index t, Index row_end) const {
+    for (Index r = part_.row_begin; r < row_end; ++r)
+      if (begins_anew(pass_.steps, t, r)) std::memset(cells(r), 0, cells_nbytes());
   }
 
   // bias + W_ih x for as many coming steps as fit: frames of several steps fill the tile's rows

@@ -52,25 +52,27 @@ void for_left_groups(const T* const* left, Index width, Index frames, T* buffer,
   }
 }
 
-// d[m][n] += sum over frames of left[frame][m] right[frame][n] for the columns m of a left group.
+// d[m][n] = sum over frames of left[frame][m] right[frame][n] for the columns m of a left group,
+// to which d is added if `add`.
 template <class T>
-void add_outer(const T* left, Index columns, Index frames, const T* right, Index right_columns,
-               T* d) {
+void sum_outer(const T* left, Index columns, Index frames, const T* right, Index right_columns,
+               bool add, T* d) {
   const auto row = [&](Index m) { return d + m * right_columns; };
   multiply<T>(
       Columns<T>{left, left_columns<T>}, 0, columns, frames,
       Panels<T>{right, frames * panel_width<T>, right_columns}, 0, panel_count<T>(right_columns),
-      [&](Index m) { return static_cast<const T*>(row(m)); }, row);
+      [&](Index m) { return add ? static_cast<const T*>(row(m)) : nullptr; }, row);
 }
 
-// d[m] += sum over frames of left[frame][m]; both biases stand in the same sum.
+// d[m] = sum over frames of left[frame][m], to which d is added if `add`; both biases stand in the
+// same sum.
 template <class T>
-void add_bias(const T* left, Index columns, Index frames, T* d_bias_ih, T* d_bias_hh) {
+void sum_bias(const T* left, Index columns, Index frames, bool add, T* d_bias_ih, T* d_bias_hh) {
   using P = PacketOf<T>;
   for (T* bias : {d_bias_ih, d_bias_hh})
     for (Index m = 0; m < columns; m += width<T>) {
       const Index lanes = smaller(width<T>, columns - m);
-      P sum = load_lanes<P>(bias + m, lanes);
+      P sum = add ? load_lanes<P>(bias + m, lanes) : broadcast<P>(T(0));
       for (Index f = 0; f < frames; ++f)
         sum = simd::padd(sum, load_lanes<P>(left + f * left_columns<T> + m, lanes));
       store_lanes(bias + m, sum, lanes);
@@ -91,18 +93,19 @@ void gradients(const GradientPass<T>& pass, Part part) {
   wait(part);
 
   for_left_groups(pass.dz, gates, pass.frames, pass.left, part, [&](Index first, Index columns) {
-    add_outer(pass.left, columns, pass.frames, x_panels, pass.input_size,
+    sum_outer(pass.left, columns, pass.frames, x_panels, pass.input_size, pass.add_d,
               pass.d_weight_ih + first * pass.input_size);
-    add_outer(pass.left, columns, pass.frames, h_panels, pass.output,
+    sum_outer(pass.left, columns, pass.frames, h_panels, pass.output, pass.add_d,
               pass.d_weight_hh + first * pass.output);
     if (pass.d_bias_ih)
-      add_bias(pass.left, columns, pass.frames, pass.d_bias_ih + first, pass.d_bias_hh + first);
+      sum_bias(pass.left, columns, pass.frames, pass.add_d, pass.d_bias_ih + first,
+               pass.d_bias_hh + first);
   });
   if (pass.projected)
     for_left_groups(pass.dh, pass.output, pass.frames, pass.left, part,
                     [&](Index first, Index columns) {
-                      add_outer(pass.left, columns, pass.frames, cell_panels, pass.hidden,
-                                pass.d_weight_hr + first * pass.hidden);
+                      sum_outer(pass.left, columns, pass.frames, cell_panels, pass.hidden,
+                                pass.add_d, pass.d_weight_hr + first * pass.hidden);
                     });
 
   multiply<T>(

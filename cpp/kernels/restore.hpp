@@ -74,8 +74,9 @@ class Restore {
     for (Index r = part_.row_begin; r < live_end(pass_.steps, t, part_); ++r) {
       T* z = gates(pass_.steps.first[t] + r);
       T* c = cells(t, r);
-      const T* c_before =
-          r < continuing ? cells(before, r) : pass_.c_0 + pass_.steps.order[r] * hidden_;
+      const T* c_before = begins_anew(pass_.steps, t, r) ? pass_.zeros
+                          : r < continuing ? cells(before, r)
+                                           : pass_.c_0 + pass_.steps.order[r] * hidden_;
       for (Index u = blocks_.begin * V; u < unit_end; u += V) {
         const Index lanes = smaller(V, hidden_ - u);
         const auto at = [&](const T* from) { return load_lanes<P>(from + u, lanes); };

@@ -1,7 +1,7 @@
 // Finding one's way over steps and rows.
 //
-// Owns: where a frame stands, which rows of a part are alive, which step a scan visits before
-// and after another.
+// Owns: where a frame stands, which rows of a part are alive, which of them begin anew, which step
+// a scan visits before and after another.
 // Must not know: what is computed there.
 #pragma once
 
@@ -21,6 +21,11 @@ EIGEN_STRONG_INLINE auto frame(const F& frames, Index step, Index row) {
 inline Index live_end(const Steps& steps, Index step, const Part& part) {
   const Index live = step >= 0 && step < steps.steps ? steps.rows[step] : 0;
   return live < part.row_begin ? part.row_begin : smaller(live, part.row_end);
+}
+
+// Whether the scan comes to this frame with a state of zeros.
+inline bool begins_anew(const Steps& steps, Index step, Index row) {
+  return steps.anew && steps.anew[steps.first[step] + row];
 }
 
 // The s-th step of a part a scan visits; the reverse direction starts at the end.

@@ -6,7 +6,8 @@ Every array is float32 or float64, of the dtype the weights were packed in.
 
 ``x`` and ``y`` are (T, N, features) views of any strides with contiguous features, or
 (F, features) with ``batch_sizes``. ``h`` (L*D, N, P) and ``c`` (L*D, N, H) are C-contiguous and
-updated in place: the initial state goes in, the final state comes out.
+updated in place: the initial state goes in, the final state comes out. ``resets`` is C-contiguous,
+(T, N) or (F,).
 """
 
 from typing import Any, TypeAlias, final
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 @final
 class Generator:
@@ -64,6 +66,7 @@ def forward(
     order: IntArray | None,
     dropout: float,
     generator: Generator | None,
+    resets: BoolArray | None = None,
 ) -> None: ...
 def record(
     weights: Weights,
@@ -77,6 +80,7 @@ def record(
     dropout: float,
     generator: Generator | None,
     checkpoint: int | None,
+    resets: BoolArray | None = None,
 ) -> Tape: ...
 def backward(
     tape: Tape,
@@ -85,6 +89,7 @@ def backward(
     grad_h: FloatArray,
     grad_c: FloatArray,
     grad_parameters: FloatArray,
+    accumulate: bool,
 ) -> None: ...
 def step(weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray) -> None: ...
 def parameter_count(

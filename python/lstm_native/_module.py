@@ -337,6 +337,6 @@ class Module:
 
     def _accumulator(self, into: FloatArray | None) -> FloatArray:
         if into is None:
-            return np.zeros_like(self._owner)
+            return np.empty_like(self._owner)
         gradients.accumulator(into, self._owner)
         return into

@@ -202,6 +202,7 @@ class LSTMCell(Loadable):
             None if dh is None else dh[None],
             None if dc is None else dc[None],
             flat,
+            into is not None,
         )
         return Gradients(dx[0], dh[0], dc[0], flat)
 

@@ -18,18 +18,21 @@ Weights: TypeAlias = _core.Weights
 Engine: TypeAlias = _core.Generator
 State: TypeAlias = tuple[FloatArray, FloatArray]
 IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 class Layout(NamedTuple):
-    """How frames lie in x and y.
+    """How frames lie in x and y, and which of them begin anew.
 
-    A 2-D x without `batch_sizes` is one sequence (T, I), whatever `batch_first` says.
+    A 2-D x without `batch_sizes` is one sequence (T, I), whatever `batch_first` says. `resets` lies
+    as x does, without features.
     """
 
     batch_first: bool = False
     lengths: IntArray | None = None
     batch_sizes: IntArray | None = None
     order: IntArray | None = None
+    resets: BoolArray | None = None
 
 
 # A call in evaluation mode that needs neither conversion nor explanation, wholly in the core: exact
@@ -140,6 +143,15 @@ def _time_major(array: FloatArray, layout: Layout) -> FloatArray:
     return array.swapaxes(0, 1) if layout.batch_first else array
 
 
+def _resets(layout: Layout) -> BoolArray | None:
+    resets = layout.resets
+    if resets is None or layout.batch_sizes is not None:
+        return resets
+    if resets.ndim == 1:
+        return resets[:, None]
+    return np.ascontiguousarray(resets.T) if layout.batch_first else resets
+
+
 def _batched(state: FloatArray) -> FloatArray:
     return state if state.ndim == 3 else state[:, None]
 
@@ -187,6 +199,7 @@ def forward(
             layout.order,
             dropout,
             engine,
+            _resets(layout),
         )
     return y, (h, c)
 
@@ -219,6 +232,7 @@ def record(
             dropout,
             engine,
             checkpoint,
+            _resets(layout),
         )
     y.flags.writeable = False  # the backward pass reads it
     return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed)
@@ -256,8 +270,12 @@ def backward(
     grad_h: FloatArray | None,
     grad_c: FloatArray | None,
     grad_parameters: FloatArray,
+    accumulate: bool = True,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradients of input, h_0 and c_0; those of the parameters are added to `grad_parameters`."""
+    """Gradients of input, h_0 and c_0; those of the parameters go into `grad_parameters`.
+
+    They are added to what stands there, or else take its place.
+    """
     layout = tape._layout
     allocate = np.empty if layout.lengths is None else np.zeros
     grad_x = allocate(tape._input_shape, tape._dtype)
@@ -268,6 +286,8 @@ def backward(
     if isinstance(tape._core, _Blank):
         tape._core.consumed = True
         grad_x.fill(0)
+        if not accumulate:
+            grad_parameters.fill(0)
         return grad_x, dh, dc
     _core.backward(
         tape._core,
@@ -276,5 +296,6 @@ def backward(
         _batched(dh),
         _batched(dc),
         grad_parameters,
+        accumulate,
     )
     return grad_x, dh, dc

@@ -20,6 +20,7 @@ from lstm_native.parameters import FloatArray
 from lstm_native.stream import Stream
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
+Resets: TypeAlias = ArrayLike | PackedSequence
 
 
 class LSTM(ConfiguredLSTM):
@@ -105,11 +106,21 @@ class LSTM(ConfiguredLSTM):
 
     @overload
     def __call__(
-        self, x: PackedSequence, hx: Hidden | None = None, *, lengths: None = None
+        self,
+        x: PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: None = None,
+        resets: Resets | None = None,
     ) -> tuple[PackedSequence, State]: ...
     @overload
     def __call__(
-        self, x: SupportsArray, hx: Hidden | None = None, *, lengths: ArrayLike | None = None
+        self,
+        x: SupportsArray,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
     ) -> tuple[FloatArray, State]: ...
     def __call__(
         self,
@@ -117,6 +128,7 @@ class LSTM(ConfiguredLSTM):
         hx: Hidden | None = None,
         *,
         lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
     ) -> tuple[FloatArray | PackedSequence, State]:
         """Run the network over sequences.
 
@@ -131,6 +143,12 @@ class LSTM(ConfiguredLSTM):
         lengths : array_like of int, shape (N,), optional
             The length of each row of a padded `x`, in any order, 0..T. Frames past it are not read
             and are zero in the output; the states are those after each row's own last step.
+        resets : array_like of bool, shape (T, N), optional
+            True where a row begins anew: before step t its state is zero, of `hx` too, and the
+            reverse direction, which comes from behind, has a state of zeros where it enters an
+            episode. So episodes in one row are computed, to the bit, as if each were called alone.
+            (N, T) with `batch_first`, (T,) for one sequence; for packed input a PackedSequence
+            packed alike, or its data. Where `lengths` ends a row it is not read.
 
         Returns
         -------
@@ -146,11 +164,11 @@ class LSTM(ConfiguredLSTM):
             An argument of a wrong type, dtype or shape; classes and texts as torch's.
         """
         weights = self._packed
-        if weights is not None and lengths is None:
+        if weights is not None and lengths is None and resets is None:
             result = functional.infer(weights, x, hx, self._batch_first)
             if result is not None:
                 return result
-        array, state, layout = self._checked(x, hx, lengths)
+        array, state, layout = self._checked(x, hx, lengths, resets)
         weights = self._packed  # again: converting x may run anything
         if weights is None:
             weights = self._weights()
@@ -166,6 +184,7 @@ class LSTM(ConfiguredLSTM):
         hx: Hidden | None = None,
         *,
         lengths: None = None,
+        resets: Resets | None = None,
         checkpoint: int | None = None,
     ) -> tuple[PackedSequence, State, Tape]: ...
     @overload
@@ -175,6 +194,7 @@ class LSTM(ConfiguredLSTM):
         hx: Hidden | None = None,
         *,
         lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
         checkpoint: int | None = None,
     ) -> tuple[FloatArray, State, Tape]: ...
     def record(
@@ -183,6 +203,7 @@ class LSTM(ConfiguredLSTM):
         hx: Hidden | None = None,
         *,
         lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
         checkpoint: int | None = None,
     ) -> tuple[FloatArray | PackedSequence, State, Tape]:
         """Run the network and keep what :meth:`backward` needs.
@@ -211,7 +232,7 @@ class LSTM(ConfiguredLSTM):
             As a call does; or `checkpoint` is not a positive int.
         """
         every = arguments.checkpoint(checkpoint)
-        array, state, layout = self._checked(x, hx, lengths)
+        array, state, layout = self._checked(x, hx, lengths, resets)
         weights = self._packed
         if weights is None:
             weights = self._weights()
@@ -268,12 +289,12 @@ class LSTM(ConfiguredLSTM):
         gradients.recorded_by(tape, self._identity, Tape, "LSTM")
         packed = tape._packed if isinstance(tape._packed, PackedSequence) else None
         if packed is not None and isinstance(grad_output, PackedSequence):
-            gradients.same_packing(grad_output, packed)
+            calls.same_packing(grad_output, packed, "grad_output")
             grad_output = grad_output.data
         dy = gradients.gradient(grad_output, tape._output_shape, self._dtype, "grad_output")
         dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
         flat = self._accumulator(into)
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None)
         return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -303,14 +324,21 @@ class LSTM(ConfiguredLSTM):
         return Stream(weights, self._config, self._dtype, rows)
 
     def _checked(
-        self, x: object, hx: object, lengths: ArrayLike | None
+        self, x: object, hx: object, lengths: ArrayLike | None, resets: Resets | None
     ) -> tuple[FloatArray, State | None, Layout]:
         if isinstance(x, PackedSequence):
             calls.no_lengths(lengths)
             array, state, ragged = calls.packed(x, hx, self._config, self._dtype)
-            return array, state, Layout(False, None, *ragged)
-        array, state = calls.sequence(x, hx, self._config, self._dtype, self._batch_first)
-        if lengths is None:
-            return array, state, self._layout
-        rows = calls.lengths(lengths, array, self._batch_first)
-        return array, state, Layout(self._batch_first, rows)
+            layout = Layout(False, None, *ragged)
+            if isinstance(resets, PackedSequence):
+                calls.same_packing(resets, x, "resets")
+                resets = resets.data
+        else:
+            array, state = calls.sequence(x, hx, self._config, self._dtype, self._batch_first)
+            layout = self._layout
+            if lengths is not None:
+                rows = calls.lengths(lengths, array, self._batch_first)
+                layout = Layout(self._batch_first, rows)
+        if resets is not None:
+            layout = layout._replace(resets=calls.resets(resets, array.shape[:-1]))
+        return array, state, layout

@@ -76,6 +76,8 @@ def same_dtype(array: NDArray[Any], dtype: np.dtype[Any], owner: str, name: str)
 def integers(value: ArrayLike, name: str) -> NDArray[np.int64]:
     """A copy of 1-D integers: nobody can change it between its checks and its use."""
     array = np.asarray(value)
+    if array.ndim == 1 and array.dtype == np.int64:
+        return array.astype(np.int64)
     if array.ndim == 1 and array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":

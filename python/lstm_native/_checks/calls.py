@@ -76,17 +76,18 @@ def packed(
     batch_sizes = integers(sizes, "batch_sizes")
     if batch_sizes.size == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    if batch_sizes[-1] <= 0 or (batch_sizes[1:] > batch_sizes[:-1]).any():
-        raise ValueError("batch_sizes of a PackedSequence should be positive and never grow")
     # In Python's integers: a forged batch_sizes must not pass by wrapping round.
-    total = sum(batch_sizes.tolist())
+    counts = batch_sizes.tolist()
+    if counts[-1] <= 0 or counts != sorted(counts, reverse=True):
+        raise ValueError("batch_sizes of a PackedSequence should be positive and never grow")
+    total = sum(counts)
     if total != len(array):
         raise ValueError(
             f"PackedSequence: the sum of batch_sizes is {total}, but data has {len(array)} rows"
         )
-    order = _permutation(sorted_indices, unsorted_indices, int(batch_sizes[0]))
+    order = _permutation(sorted_indices, unsorted_indices, counts[0])
     if state is not None:
-        _state_shapes(state, config, dtype, (int(batch_sizes[0]),), False)
+        _state_shapes(state, config, dtype, (counts[0],), False)
     return readable(array, dtype), state, Ragged(batch_sizes, order)
 
 
@@ -109,6 +110,24 @@ def lengths(value: ArrayLike, x: FloatArray, batch_first: bool) -> NDArray[np.in
             f"{result[row]}"
         )
     return result
+
+
+def same_packing(value: tuple[Any, ...], fields: tuple[Any, ...], name: str) -> None:
+    """Refuse a PackedSequence whose frames lie otherwise than those of the input `fields`."""
+    for index, field in ((1, "batch_sizes"), (2, "sorted_indices")):
+        left, right = value[index], fields[index]
+        if (left is None) is not (right is None) or not np.array_equal(left, right):
+            raise ValueError(f"{name}: {field} differ from those of the input")
+
+
+def resets(value: object, frames: Shape) -> NDArray[np.bool_]:
+    """Where rows begin anew: a bool for every frame of the input."""
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"resets should be of dtype bool, got {array.dtype}")
+    if array.shape != frames:
+        raise ValueError(f"resets: expected shape {frames}, got {array.shape}")
+    return np.ascontiguousarray(array)
 
 
 def no_lengths(value: object) -> None:
@@ -196,11 +215,16 @@ def _permutation(
             raise ValueError("PackedSequence: unsorted_indices without sorted_indices")
         return None
     order = integers(sorted_indices, "sorted_indices")
-    if not np.array_equal(np.sort(order), np.arange(count)):
+    inverse = order.argsort()
+    if not _same(order.take(inverse), np.arange(count)):
         raise ValueError(f"PackedSequence: sorted_indices is no permutation of 0..{count - 1}")
-    inverse = np.argsort(order)
-    if unsorted_indices is None or not np.array_equal(
+    if unsorted_indices is None or not _same(
         integers(unsorted_indices, "unsorted_indices"), inverse
     ):
         raise ValueError("PackedSequence: unsorted_indices is not the inverse of sorted_indices")
     return order
+
+
+def _same(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
+    # On short arrays several times faster than np.array_equal.
+    return a.tobytes() == b.tobytes()

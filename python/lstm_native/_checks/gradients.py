@@ -38,14 +38,6 @@ def state_gradient(
     )
 
 
-def same_packing(grad: tuple[Any, ...], given: tuple[Any, ...]) -> None:
-    """Refuse a PackedSequence of gradients whose frames lie otherwise than the input's."""
-    for index, name in ((1, "batch_sizes"), (2, "sorted_indices")):
-        left, right = grad[index], given[index]
-        if (left is None) is not (right is None) or not np.array_equal(left, right):
-            raise ValueError(f"grad_output: {name} differ from those of the recorded input")
-
-
 def recorded_by(tape: object, network: object, expected: type, owner: str) -> None:
     """Refuse what is no tape, another network's tape, and a tape already used."""
     if not isinstance(tape, expected):

@@ -14,7 +14,7 @@ from lstm_native import functional
 from lstm_native._checks.arrays import readable
 from lstm_native.bridges.torch import masks
 from lstm_native.bridges.torch.memory import DTYPES, Memory, as_array
-from lstm_native.functional import Layout, State, Tape
+from lstm_native.functional import Engine, Layout, State, Tape
 from lstm_native.parameters import FloatArray
 
 Results: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -37,17 +37,40 @@ class Call(NamedTuple):
         return 0 < self.dropout < 1
 
 
+def run(
+    call: Call, flat: FloatArray, x: Tensor, h_0: Any, c_0: Any, weights: Sequence[Tensor]
+) -> Results:
+    """Output and final states, differentiable where torch asks for it.
+
+    `flat` holds the values of `weights`; `h_0` and `c_0` may be None.
+    """
+    if torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (*weights, x, h_0, c_0)
+    ):
+        return Network.apply(call, flat, x, h_0, c_0, *weights)  # type: ignore[no-untyped-call, no-any-return]
+    return infer(call, flat, x, h_0, c_0)
+
+
 def infer(call: Call, flat: FloatArray, x: Tensor, h_0: Any, c_0: Any) -> Results:
     """Output and final states, with nothing kept; `flat` holds the parameters."""
-    packed, array, state = call.memory.packed(flat), _array(call, x), _state(h_0, c_0)
+    packed, array, state = call.memory.packed(flat), as_array(x), _state(h_0, c_0)
     config, layout, dropout = call.memory.config, call.layout, call.dropout
+    if packed is not None and layout.batch_sizes is None and not dropout:
+        plain = functional.infer(packed, array, state, layout.batch_first)
+        if plain is not None:
+            return _tensors(plain)
+    array = readable(array, DTYPES[call.memory.dtype])
+
+    def forward(engine: Engine | None) -> tuple[FloatArray, State]:
+        return functional.forward(packed, config, array, state, layout, dropout, engine)
+
     if call.draws:
-        with masks.borrowed() as (engine, _):
-            y, (h, c) = functional.forward(packed, config, array, state, layout, dropout, engine)
-    else:
-        # Dropout of 0 or 1 asks for an engine and draws nothing.
-        idle = functional.generator(0) if dropout else None
-        y, (h, c) = functional.forward(packed, config, array, state, layout, dropout, idle)
+        return _tensors(masks.borrowed(forward)[0])
+    return _tensors(forward(_idle(call)))
+
+
+def _tensors(results: tuple[FloatArray, State]) -> Results:
+    y, (h, c) = results
     return torch.from_numpy(y), torch.from_numpy(h), torch.from_numpy(c)
 
 
@@ -69,12 +92,14 @@ class Network(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, h_0, c_0, *weights)
         ctx.call, ctx.random = call, None
+
+        def record(engine: Engine | None) -> tuple[FloatArray, State, Tape]:
+            return _record(call, flat, x, h_0, c_0, engine)
+
         if call.draws:
-            with masks.borrowed() as (engine, ctx.random):
-                y, (h, c), ctx.tape = _record(call, flat, x, h_0, c_0, engine)
+            (y, (h, c), ctx.tape), ctx.random = masks.borrowed(record)
         else:
-            idle = functional.generator(0) if call.dropout else None
-            y, (h, c), ctx.tape = _record(call, flat, x, h_0, c_0, idle)
+            y, (h, c), ctx.tape = record(_idle(call))
         y.flags.writeable = True  # torch has no read-only tensors; it counts versions
         output = torch.from_numpy(y)
         ctx.watch = output.detach()  # has the same counter
@@ -91,16 +116,14 @@ class Network(torch.autograd.Function):
             return None, None, *_through_torch(call, saved, needed, given, ctx.random)
         tape, ctx.tape = ctx.tape, None
         if tape is None or ctx.watch._version != ctx.version:
-            engine = functional.generator(0) if call.dropout else None
-            if ctx.random is not None:
-                engine = masks.engine_at(ctx.random)
+            engine = _idle(call) if ctx.random is None else masks.engine_at(ctx.random)
             values = call.memory.flat(weights)
             if values is None:
                 raise RuntimeError("the LSTM's parameters were converted since its forward pass")
             _, _, tape = _record(call, values, x, h_0, c_0, engine)
         ctx.watch = None
         dtype = DTYPES[call.memory.dtype]
-        dy, dh, dc = (None if g is None else readable(as_array(g), dtype) for g in given)
+        dy, dh, dc = [None if g is None else readable(as_array(g), dtype) for g in given]
         flat = call.memory.zeros()
         gradients = functional.backward(tape, dy, dh, dc, flat)
         tensors = [
@@ -115,6 +138,11 @@ def _batched(given: Sequence[Tensor | None]) -> bool:
     return torch._C._are_functorch_transforms_active() or any(
         torch._C._functorch.is_legacy_batchedtensor(g) for g in given if g is not None
     )
+
+
+def _idle(call: Call) -> Engine | None:
+    # Dropout of 1 asks for an engine and draws nothing.
+    return functional.generator(0) if call.dropout else None
 
 
 def _array(call: Call, x: Tensor) -> FloatArray:

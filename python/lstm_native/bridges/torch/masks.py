@@ -5,19 +5,22 @@ torch would have. Must not know what is drawn.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lstm_native import functional
 from lstm_native.functional import Engine
 
+Result = TypeVar("Result")
+
 # Between the two halves of a loan no other call of ours may borrow the same state, or the engine.
 _lock = threading.Lock()
 _engine = functional.generator(0)
+_after = bytearray(_engine.get_state())
+_after_tensor = torch.frombuffer(_after, dtype=torch.uint8)
 
 
 def engine_at(state: bytes) -> Engine:
@@ -29,19 +32,23 @@ def engine_at(state: bytes) -> Engine:
 
 def state_now() -> bytes:
     """The state of torch's default CPU generator."""
-    return bytes(torch.get_rng_state().numpy().data)
+    return torch.get_rng_state().numpy().tobytes()
 
 
 def as_tensor(state: bytes) -> Tensor:
     """A state as ``torch.set_rng_state()`` takes it."""
-    return torch.from_numpy(np.frombuffer(bytearray(state), np.uint8))
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)
 
 
-@contextmanager
-def borrowed() -> Iterator[tuple[Engine, bytes]]:
-    """An engine for the block, and its state before it; torch's generator ends where it ends."""
+def borrowed(draw: Callable[[Engine], Result]) -> tuple[Result, bytes]:
+    """Call `draw` with an engine; its result, and the engine's state before it.
+
+    torch's generator ends where the engine does.
+    """
     with _lock:
         before = state_now()
         _engine.set_state(before)
-        yield _engine, before
-        torch.set_rng_state(as_tensor(_engine.get_state()))
+        result = draw(_engine)
+        _after[:] = _engine.get_state()
+        torch.set_rng_state(_after_tensor)
+    return result, before

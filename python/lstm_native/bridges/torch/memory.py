@@ -20,10 +20,15 @@ DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
 }
 
+# Up to so many bytes are compared with the GIL held: NumPy, which lets go of it, takes longer.
+_SHORT = 1 << 16
+
 
 def as_array(tensor: Tensor) -> FloatArray:
     """The memory of a CPU tensor as an ndarray: no copy, no gradient."""
-    return (tensor.detach() if tensor.requires_grad else tensor).resolve_neg().numpy()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return (tensor.resolve_neg() if tensor.is_neg() else tensor).numpy()
 
 
 class Memory:
@@ -34,7 +39,16 @@ class Memory:
     call looks, and copies what it finds elsewhere.
     """
 
-    __slots__ = ("_addresses", "_block", "_kept", "_places", "_shapes", "config", "dtype")
+    __slots__ = (
+        "_addresses",
+        "_block",
+        "_kept",
+        "_offsets",
+        "_places",
+        "_shapes",
+        "config",
+        "dtype",
+    )
 
     def __init__(self, config: Config, dtype: torch.dtype) -> None:
         self.config = config
@@ -45,9 +59,10 @@ class Memory:
         for shape in self._shapes:
             self._places.append(slice(start, start + shape.numel()))
             start += shape.numel()
+        self._offsets = [place.start * dtype.itemsize for place in self._places]
         self._block: FloatArray | None = None
         self._addresses: list[int] = []
-        self._kept: tuple[FloatArray, functional.Weights | None] | None = None
+        self._kept: tuple[bytearray, functional.Weights | None] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy of the module has other parameters and finds a place for them itself.
@@ -78,20 +93,17 @@ class Memory:
         self._block = block
         self._kept = None
 
-    def holds(self, weights: Sequence[object]) -> bool:
+    def holds(self, weights: Sequence[Any]) -> bool:
         """Whether the block is what `weights` are now."""
-        if self._block is None:
-            return False
-        for weight, address, shape in zip(weights, self._addresses, self._shapes, strict=True):
-            if (
-                type(weight) is not Parameter
-                or weight.data_ptr() != address
-                or weight.dtype is not self.dtype
-                or weight.shape != shape
-                or not weight.is_contiguous()
-            ):
-                return False
-        return True
+        # Asked at every call: one question to all is quicker than all questions to one.
+        return (
+            self._block is not None
+            and {type(w) for w in weights} == {Parameter}
+            and [w.data_ptr() for w in weights] == self._addresses
+            and [w.shape for w in weights] == self._shapes
+            and {w.dtype for w in weights} == {self.dtype}
+            and {w.is_contiguous() for w in weights} == {True}
+        )
 
     def readable(self, weight: object, shape: torch.Size) -> TypeGuard[Tensor]:
         """Whether `weight` is an ordinary tensor that can be copied into the block's order."""
@@ -129,8 +141,9 @@ class Memory:
         kept = self._kept
         if kept is not None and _same_bits(kept[0], flat):
             return kept[1]
-        values = flat.copy() if flat is self._block else flat
-        packed = functional.pack(values, self.config)  # of the copy: a writer may be at work
+        values = bytearray(flat.data)
+        # Of the copy: a writer may be at work.
+        packed = functional.pack(np.frombuffer(values, flat.dtype), self.config)
         self._kept = values, packed
         return packed
 
@@ -140,12 +153,16 @@ class Memory:
 
     def cut(self, flat: FloatArray, wanted: Sequence[bool]) -> list[Tensor | None]:
         """The pieces of a flat gradient that are wanted, as tensors over its memory."""
+        dtype, tensor = flat.dtype, torch.from_numpy
         return [
-            torch.from_numpy(flat[place].reshape(shape)) if needed else None
-            for place, shape, needed in zip(self._places, self._shapes, wanted, strict=True)
+            tensor(np.ndarray(shape, dtype, flat, offset)) if needed else None
+            for shape, offset, needed in zip(self._shapes, self._offsets, wanted, strict=True)
         ]
 
 
-def _same_bits(a: FloatArray, b: FloatArray) -> bool:
-    # As integers: NaN equals itself, and zero differs from minus zero.
-    return a.dtype == b.dtype and np.array_equal(a.view(f"i{a.itemsize}"), b.view(f"i{b.itemsize}"))
+def _same_bits(kept: bytearray, flat: FloatArray) -> bool:
+    # Not as floats: NaN equals itself, and zero differs from minus zero.
+    if len(kept) <= _SHORT:
+        return kept == flat.data
+    integers = np.dtype(f"i{flat.itemsize}")
+    return np.array_equal(np.frombuffer(kept, integers), flat.view(integers))

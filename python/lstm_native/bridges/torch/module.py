@@ -8,12 +8,11 @@ import copy
 import warnings
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lstm_native._checks import calls
-from lstm_native.bridges.torch.function import Call, Network, infer
+from lstm_native.bridges.torch.function import Call, run
 from lstm_native.bridges.torch.memory import DTYPES, Memory, as_array
 from lstm_native.bridges.torch.obstacles import around, in_arguments, in_parameters, transforming
 from lstm_native.functional import Layout
@@ -68,7 +67,7 @@ class LSTM(nn.LSTM):
             As torch; and for a PackedSequence of wrong sizes, which torch accepts and reads wrongly
             (pytorch#195803).
         """
-        flat, why = self._admit(input, hx)
+        weights, flat, why = self._admit(input, hx)
         memory = self._memory
         if flat is None or memory is None or why is not None:
             result = super().forward(input, hx)
@@ -80,16 +79,17 @@ class LSTM(nn.LSTM):
         if not isinstance(input, PackedSequence):
             layout = Layout(self.batch_first)
             call = Call(memory, layout, dropout, None, None, None, self._say)
-            output, h_n, c_n = self._run(call, flat, input, h_0, c_0)
+            output, h_n, c_n = run(call, flat, input, h_0, c_0, weights)
             return output, (h_n, c_n)
 
         data, sizes, order, inverse = input
         state = None if hx is None else (as_array(hx[0]), as_array(hx[1]))
-        arrays = tuple(None if field is None else as_array(field) for field in input)
+        arrays = tuple([None if field is None else as_array(field) for field in input])
         _, _, ragged = calls.packed(arrays, state, memory.config, DTYPES[memory.dtype])
         call = Call(memory, Layout(False, None, *ragged), dropout, sizes, order, inverse, self._say)
-        output, h_n, c_n = self._run(call, flat, data, h_0, c_0)
-        return PackedSequence(output, sizes, order, inverse), (h_n, c_n)
+        output, h_n, c_n = run(call, flat, data, h_0, c_0, weights)
+        # Not by its constructor, which would check again what was checked above.
+        return PackedSequence._make((output, sizes, order, inverse)), (h_n, c_n)
 
     def flatten_parameters(self) -> None:
         """Put the parameters end to end into one piece of memory, unless they are or cannot be.
@@ -117,27 +117,23 @@ class LSTM(nn.LSTM):
         elif self._memory is None or self._memory.dtype is not first.dtype:
             self._memory = memory
 
-    def _admit(self, input: object, hx: object) -> tuple[FloatArray | None, str | None]:
-        """The parameters for our kernels, and why torch must run the call (None: it need not)."""
+    def _admit(self, input: object, hx: object) -> tuple[list[Any], FloatArray | None, str | None]:
+        """The parameters, the same for our kernels, and why torch must run the call, or None."""
         if (why := around()) is not None:
-            return None, why
+            return [], None, why
         if self._memory is None:
             self.flatten_parameters()
         weights = self._current()
         flat = None if self._memory is None else self._memory.flat(weights)
         if flat is None or self._memory is None:
-            return None, in_parameters(weights)
-        return flat, in_arguments(self, self._memory, input, hx)
-
-    def _run(self, call: Call, flat: FloatArray, x: Tensor, h_0: Any, c_0: Any) -> Any:
-        weights = self._current() if torch.is_grad_enabled() else []
-        if any(t is not None and t.requires_grad for t in (x, h_0, c_0, *weights)):
-            return Network.apply(call, flat, x, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
-        return infer(call, flat, x, h_0, c_0)
+            return weights, None, in_parameters(weights)
+        return weights, flat, in_arguments(self, self._memory, input, hx)
 
     def _current(self) -> list[Any]:
         """The parameters as they are now, whatever took their place."""
         names, own = self._flat_weights_names, self._parameters
+        if list(own) == names:
+            return list(own.values())
         return [own.get(name) if name in own else getattr(self, name, None) for name in names]
 
     def _say(self, reason: str) -> None:
