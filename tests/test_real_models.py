@@ -185,7 +185,7 @@ def test_commands_in_the_docs(name: str, package: str) -> None:
     assert "--output" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["vad", "speaker"])
+@pytest.mark.parametrize("name", ["vad", "speaker", "ocr"])
 def test_pictures_in_the_docs(name: str) -> None:
     picture = (ROOT / "docs" / f"{name}.png").read_bytes()
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
