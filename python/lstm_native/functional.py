@@ -270,7 +270,7 @@ def backward(
     grad_h: FloatArray | None,
     grad_c: FloatArray | None,
     grad_parameters: FloatArray,
-    accumulate: bool = True,
+    accumulate: bool,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradients of input, h_0 and c_0; those of the parameters go into `grad_parameters`.
 

@@ -121,9 +121,9 @@ class _Call:
             self.forward(x, h_0, c_0, weights)
         tape, self._tape = self._tape, None
         assert tape is not None  # a primitive without boxes has no gradient
-        flat = np.zeros(sum(weight.size for weight in weights), tape._dtype)
+        flat = np.empty(sum(weight.size for weight in weights), tape._dtype)
         dy, dh, dc = (readable(np.asarray(g, flat.dtype), flat.dtype) for g in gradient)
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, False)
         return [dx, dh, dc, *parameters.views(flat, self._config).values()]
 
 

@@ -124,8 +124,8 @@ class Network(torch.autograd.Function):
         ctx.watch = None
         dtype = DTYPES[call.memory.dtype]
         dy, dh, dc = [None if g is None else readable(as_array(g), dtype) for g in given]
-        flat = call.memory.zeros()
-        gradients = functional.backward(tape, dy, dh, dc, flat)
+        flat = call.memory.empty()
+        gradients = functional.backward(tape, dy, dh, dc, flat, False)
         tensors = [
             torch.from_numpy(gradient) if need else None
             for gradient, need in zip(gradients, needed[:3], strict=True)

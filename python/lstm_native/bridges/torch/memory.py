@@ -147,9 +147,9 @@ class Memory:
         self._kept = values, packed
         return packed
 
-    def zeros(self) -> FloatArray:
-        """A flat gradient to add to."""
-        return np.zeros(self._places[-1].stop, DTYPES[self.dtype])
+    def empty(self) -> FloatArray:
+        """Room for a flat gradient."""
+        return np.empty(self._places[-1].stop, DTYPES[self.dtype])
 
     def cut(self, flat: FloatArray, wanted: Sequence[bool]) -> list[Tensor | None]:
         """The pieces of a flat gradient that are wanted, as tensors over its memory."""
