@@ -92,14 +92,12 @@ class Network(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, h_0, c_0, *weights)
         ctx.call, ctx.random = call, None
-
-        def record(engine: Engine | None) -> tuple[FloatArray, State, Tape]:
-            return _record(call, flat, x, h_0, c_0, engine)
-
         if call.draws:
-            (y, (h, c), ctx.tape), ctx.random = masks.borrowed(record)
+            (y, (h, c), ctx.tape), ctx.random = masks.borrowed(
+                lambda engine: _record(call, flat, x, h_0, c_0, engine)
+            )
         else:
-            y, (h, c), ctx.tape = record(_idle(call))
+            y, (h, c), ctx.tape = _record(call, flat, x, h_0, c_0, _idle(call))
         y.flags.writeable = True  # torch has no read-only tensors; it counts versions
         output = torch.from_numpy(y)
         ctx.watch = output.detach()  # has the same counter

@@ -93,17 +93,20 @@ class Memory:
         self._block = block
         self._kept = None
 
-    def holds(self, weights: Sequence[Any]) -> bool:
+    def holds(self, weights: Sequence[object]) -> bool:
         """Whether the block is what `weights` are now."""
-        # Asked at every call: one question to all is quicker than all questions to one.
-        return (
-            self._block is not None
-            and {type(w) for w in weights} == {Parameter}
-            and [w.data_ptr() for w in weights] == self._addresses
-            and [w.shape for w in weights] == self._shapes
-            and {w.dtype for w in weights} == {self.dtype}
-            and {w.is_contiguous() for w in weights} == {True}
-        )
+        if self._block is None:
+            return False
+        for weight, address, shape in zip(weights, self._addresses, self._shapes, strict=True):
+            if (
+                type(weight) is not Parameter
+                or weight.data_ptr() != address
+                or weight.dtype is not self.dtype
+                or weight.shape != shape
+                or not weight.is_contiguous()
+            ):
+                return False
+        return True
 
     def readable(self, weight: object, shape: torch.Size) -> TypeGuard[Tensor]:
         """Whether `weight` is an ordinary tensor that can be copied into the block's order."""
