@@ -43,7 +43,7 @@ Block allocate(Index wanted) {
   const Index bytes = rounded_up(wanted, cache_line);
   void* data = std::aligned_alloc(size(cache_line), size(bytes));
   if (!data) throw std::bad_alloc();
-  return {data, bytes};
+  return {data, wanted};  // not rounded: how it is given back is told by what was wanted
 }
 
 // Blocks given back, oldest first. The lock is only ever tried: who finds it taken, be it by a
