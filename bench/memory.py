@@ -24,7 +24,7 @@ STEPS = 3
 
 
 def floats(shape: dict[str, int]) -> dict[str, int]:
-    """Count the float32 numbers that a step cannot do without, by what they are."""
+    """Count the float32 numbers of a step that keeps everything, by what they are."""
     T, N, inputs, H, L, D = (shape[name] for name in "TNIHLD")
     frames = T * N
     layer_inputs = [inputs, *[D * H] * (L - 1)]
@@ -33,7 +33,7 @@ def floats(shape: dict[str, int]) -> dict[str, int]:
         "tape": 5 * frames * H * L * D,
         "outputs": frames * H * L * D,
         "input gradient": frames * inputs,
-        "parameters and gradients": 2 * parameters,
+        "gradients of parameters": parameters,
     }
 
 
@@ -100,8 +100,8 @@ def main() -> int:
     if arguments.side:
         print(json.dumps(run_side(arguments.side)))
         return 0
-    least = {name: round(4 * count / 2**20, 1) for name, count in floats(SHAPE).items()}
-    print(f"{SHAPE}: least MB {least}, together {sum(least.values()):.1f}")
+    parts = {name: round(4 * count / 2**20, 1) for name, count in floats(SHAPE).items()}
+    print(f"{SHAPE}: MB {parts}, together {sum(parts.values()):.1f}")
     sides: dict[str, Any] = {}
     print(f"{'side':<18}{'added, MB':>11}{'peak, MB':>11}{'step, ms':>11}{'of torch':>10}")
     for side in ("torch", "ours", *(f"checkpoint={steps}" for steps in CHECKPOINTS)):
@@ -115,7 +115,7 @@ def main() -> int:
         )
     if arguments.output:
         facts = machine.facts([], [2])
-        result = {"machine": facts, "shape": SHAPE, "least_mb": least, "sides": sides}
+        result = {"machine": facts, "shape": SHAPE, "parts_mb": parts, "sides": sides}
         arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
