@@ -90,8 +90,8 @@ struct ForwardPass {
   T* c;                // [N, H] by the caller's row: c_0 in, c_n out
   T* cell_output;      // [N, H] by sorted row: o tanh(c) before the projection; null without
   T* gates;            // [F, 4H] activated gates out; null: not kept
-  T* cells;            // c out: [F, H], or [segments - 1, N, H]; null: not kept
-  Index segment;       // steps; > 0: of each segment but the scan's last, c after it is kept
+  T* cells;            // [F, H] c out, or [.., H] where `kept` says; null: not kept
+  const Index* kept;   // [T + 1] row of cells where c between steps t - 1 and t begins, -1: none
   T* ahead;            // scratch of this thread: the input part of coming steps; null: none ahead
   Index ahead_frames;  // frames that fit into `ahead`, each of [blocks][4][V]
   const T* zeros;      // [P], read where steps.anew says so

@@ -24,7 +24,7 @@ class BackwardStack {
         gradients_(gradients),
         plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
-        dx_for_cells_(!config_.bidirectional && !config_.projected() && tape.segment_steps() == 0) {
+        dx_for_cells_(!config_.bidirectional && !config_.projected() && !tape.kept()) {
     const Index D = config_.directions(), H = config_.hidden_size, P = config_.output_size();
     const Kernels<T>& k = kernels<T>();
     const Index widest =
@@ -36,7 +36,7 @@ class BackwardStack {
       if (config_.projected()) weights.projection = Buffer<T>(k.panel_size(P, H));
     }
     Index frames = schedule_.frames();  // at hand at a time
-    if (tape_.segment_steps() > 0) {
+    if (tape_.kept()) {
       frames = longest_segment();
       gates_ = Buffer<T>(checked_product(frames, 4 * H));
       cells_ = Buffer<T>(checked_product(frames, H));
@@ -54,7 +54,7 @@ class BackwardStack {
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
     for (int thread = 0; thread < plan_.threads; ++thread) {
-      pointers_.emplace_back(tape_.segment_steps() > 0 ? frames : chunk_);
+      pointers_.emplace_back(tape_.kept() ? frames : chunk_);
       left_.emplace_back(chunk_ * k.left_columns);
     }
   }
@@ -114,7 +114,7 @@ class BackwardStack {
     for (Index d = 0; d < D; ++d)
       kernels<T>().transpose(tape_.weights().layer(layer, d), transposed(d), output_part(team));
     team.wait();
-    if (tape_.segment_steps() > 0) {
+    if (tape_.kept()) {
       for (Index d = 0; d < D; ++d) run_segments(layer, d, team);
     } else {
       for_directions(D, plan_.of(layer), team, [&](Index direction, const Team& members) {
@@ -140,10 +140,9 @@ class BackwardStack {
     return {tape_.gates(layer, direction), tape_.cells(layer, direction), 0};
   }
 
-  Range segment(Index index) const {
-    const Index begin = index * tape_.segment_steps();
-    return {begin, std::min(begin + tape_.segment_steps(), schedule_.steps())};
-  }
+  Index segments() const { return static_cast<Index>(tape_.borders().size()) - 1; }
+
+  Range segment(Index index) const { return {tape_.borders()[index], tape_.borders()[index + 1]}; }
 
   // A segment stands in memory with the step before it, of which forwards c is asked for and in
   // reverse dz, and the step after it, of which it is the other way round.
@@ -155,7 +154,7 @@ class BackwardStack {
 
   Index longest_segment() const {
     Index longest = 0;
-    for (Index s = 0; s < tape_.segments(); ++s) {
+    for (Index s = 0; s < segments(); ++s) {
       const Range frames = frames_around(segment(s));
       longest = std::max(longest, frames.end - frames.begin);
     }
@@ -164,8 +163,8 @@ class BackwardStack {
 
   void run_segments(Index layer, Index direction, const Team& team) {
     const Index* first = schedule_.view().first;
-    for (Index i = 0; i < tape_.segments(); ++i) {
-      const Index s = direction == 0 ? tape_.segments() - 1 - i : i;
+    for (Index i = 0; i < segments(); ++i) {
+      const Index s = direction == 0 ? segments() - 1 - i : i;
       const Range steps = segment(s);
       const Memory memory{gates_.data(), cells_.data(), frames_around(steps).begin};
       if (i > 0) keep_dz(direction, segment(direction == 0 ? s + 1 : s - 1), memory, team);
@@ -195,8 +194,7 @@ class BackwardStack {
     const Index border = direction == 0 ? steps.begin : steps.end, H = config_.hidden_size;
     if (border == 0 || border == schedule_.steps()) return;
     const Index step = direction == 0 ? border - 1 : border;
-    const T* kept = tape_.cells(layer, direction) +
-                    (border / tape_.segment_steps() - 1) * schedule_.batch() * H;
+    const T* kept = tape_.cells(layer, direction) + tape_.kept()[border] * H;
     const Range rows = team_range(schedule_.view().rows[step], team);
     std::copy(kept + rows.begin * H, kept + rows.end * H,
               to.cells + (schedule_.view().first[step] + rows.begin - to.begin) * H);

@@ -107,7 +107,7 @@ class ForwardStack {
     if (tape_) {
       pass.gates = tape_->gates(layer, direction);
       pass.cells = tape_->cells(layer, direction);
-      pass.segment = tape_->segment_steps();
+      pass.kept = tape_->kept();
     }
     pass.ahead_frames = plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin);
     if (pass.ahead_frames > 0) pass.ahead = ahead_.data() + thread * ahead_size_;

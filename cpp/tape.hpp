@@ -34,7 +34,7 @@ struct Sequences {
 
 // Frames whose gradients are summed in registers before the weight gradients are stored and taken
 // up again: at 64 frames that traffic alone held H = 1024 at 80 GF/s of one core, at 256 it is
-// gone. So a segment has at least as many where all rows are alive.
+// gone. So every segment but the last has at least as many.
 constexpr Index chunk_frames = 256;
 
 template <class T>
@@ -51,19 +51,10 @@ class Tape {
         c_0_(states() * config_.hidden_size) {
     const Schedule& schedule = sequences_.schedule;
     const Index frames = schedule.frames(), hidden = config_.hidden_size;
-    if (checkpoint > 0 && frames > 0) {
-      const Index filled = (chunk_frames + schedule.batch() - 1) / schedule.batch();
-      segment_steps_ = std::min(std::max(checkpoint, filled), schedule.steps());
-    }
+    const Index kept_frames = checkpoint > 0 && frames > 0 ? cut(checkpoint) : frames;
     for (Index i = 0; i < config_.num_layers * config_.directions(); ++i) {
-      if (segment_steps_ == 0) {
-        gates_.emplace_back(checked_product(4, checked_product(frames, hidden)));
-        cells_.emplace_back(checked_product(frames, hidden));
-      } else {
-        gates_.emplace_back();
-        cells_.emplace_back(
-            checked_product(segments() - 1, checked_product(schedule.batch(), hidden)));
-      }
+      gates_.emplace_back(kept() ? 0 : checked_product(4, checked_product(frames, hidden)));
+      cells_.emplace_back(checked_product(kept_frames, hidden));
     }
     for (Index l = 0; l + 1 < config_.num_layers; ++l) {
       outputs_.emplace_back(checked_product(frames, config_.frame_size()));
@@ -81,16 +72,13 @@ class Tape {
   const Sequences<T>& sequences() const { return sequences_; }
   Dropout& dropout() { return dropout_; }
 
-  // Steps of a segment, the last of which may be shorter; 0: gates and c of all steps are kept.
-  Index segment_steps() const { return segment_steps_; }
-  Index segments() const {
-    return segment_steps_ == 0
-               ? 1
-               : (sequences_.schedule.steps() + segment_steps_ - 1) / segment_steps_;
-  }
+  // Steps at which segments begin, and T; empty: gates and c of all steps are kept.
+  const std::vector<Index>& borders() const { return borders_; }
+  // See ForwardPass::kept; null without segments.
+  const Index* kept() const { return kept_.empty() ? nullptr : kept_.data(); }
 
   // Of one layer and direction: gates [F, 4H] and cells [F, H]; with segments null, and
-  // [segments - 1, N, H], what c is where the scan goes from one segment into the next.
+  // what c is where the scan goes from one segment into the next, at kept()[border].
   T* gates(Index layer, Index direction) { return gates_[at(layer, direction)].data(); }
   T* cells(Index layer, Index direction) { return cells_[at(layer, direction)].data(); }
   // [F, D * P] of an inner layer, and what dropout made of it.
@@ -130,6 +118,24 @@ class Tape {
   Index nbytes() const { return consumed_ ? 0 : nbytes_; }
 
  private:
+  // Cuts the steps into segments of at least so many steps, and enough frames; how many rows are
+  // alive at all borders together.
+  Index cut(Index checkpoint) {
+    const Steps steps = sequences_.schedule.view();
+    borders_.push_back(0);
+    kept_.assign(steps.steps + 1, -1);
+    Index rows = 0;
+    for (Index t = 1; t < steps.steps; ++t)
+      if (t - borders_.back() >= checkpoint &&
+          steps.first[t] - steps.first[borders_.back()] >= chunk_frames) {
+        borders_.push_back(t);
+        kept_[t] = rows;
+        rows += steps.rows[t - 1];
+      }
+    borders_.push_back(steps.steps);
+    return rows;
+  }
+
   Index at(Index layer, Index direction) const { return layer * config_.directions() + direction; }
   Index batch() const { return sequences_.schedule.batch(); }
   Index states() const {
@@ -140,7 +146,8 @@ class Tape {
   std::shared_ptr<const Weights<T>> weights_;
   Sequences<T> sequences_;
   Dropout dropout_;
-  Index segment_steps_ = 0, nbytes_;
+  std::vector<Index> borders_, kept_;
+  Index nbytes_;
   Buffer<T> h_0_, c_0_;
   std::vector<Buffer<T>> gates_, cells_;
   std::vector<Buffer<T>> outputs_, dropped_;

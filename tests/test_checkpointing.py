@@ -76,6 +76,20 @@ def test_what_a_tape_holds(rng) -> None:
     assert tape.nbytes == 0
 
 
+@pytest.mark.parametrize("steps", [1, 25, 100])
+def test_one_long_row_among_short_ones(steps, rng) -> None:
+    """What is kept at a border is that of the rows alive there."""
+    case = Case(T=2000, N=256, I=4, H=64, D=2)
+    lstm, data = network(case, rng), problem(case, rng)
+    lengths = np.ones(case.N, np.int64)
+    lengths[7] = case.T
+    expected = run(lstm, *data, lengths=lengths)
+    assert not differing(run(lstm, *data, lengths=lengths, checkpoint=steps), expected)
+    frames, states = case.T + case.N - 1, 2 * case.D * case.N * case.H
+    kept = lstm.record(data.x, lengths=lengths, checkpoint=steps)[2].nbytes
+    assert kept <= 4 * (states + case.D * case.H * (case.N + frames // 256))
+
+
 @pytest.mark.parametrize("steps", [0, -3])
 def test_no_steps(steps, rng) -> None:
     lstm, data = network(Case(), rng), problem(Case(), rng)

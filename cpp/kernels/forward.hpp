@@ -183,10 +183,9 @@ class Forward {
   T* kept_cells(Index t) const {
     const Index hidden = pass_.weights.hidden;
     if (!pass_.cells) return nullptr;
-    if (pass_.segment == 0) return pass_.cells + pass_.steps.first[t] * hidden;
+    if (!pass_.kept) return pass_.cells + pass_.steps.first[t] * hidden;
     const Index border = pass_.reverse ? t : t + 1;
-    if (border % pass_.segment != 0 || border == 0 || border == pass_.steps.steps) return nullptr;
-    return pass_.cells + (border / pass_.segment - 1) * pass_.steps.batch * hidden;
+    return pass_.kept[border] < 0 ? nullptr : pass_.cells + pass_.kept[border] * hidden;
   }
 
   // h = W_hr (o tanh(c))

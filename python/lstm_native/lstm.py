@@ -214,12 +214,11 @@ class LSTM(ConfiguredLSTM):
         Parameters
         ----------
         checkpoint : int, optional
-            Keep the state of the cells only every so many steps (at least 256/N), and let the
+            Keep the state of the cells only every so many steps (and 256 frames), and let the
             backward pass compute what lies between again, one segment after another (gradient
             checkpointing, Chen et al. 2016). Of the 5*F*H floats that are else kept for a layer and
-            direction about one in ``5 * checkpoint`` remains where all rows are about as long, and
-            the outputs of inner layers as they are; the gradients have the same bits. Where few
-            rows are long, a small `checkpoint` may need more memory than none: see ``tape.nbytes``.
+            direction about one in ``5 * checkpoint`` remains, and the outputs of inner layers as
+            they are; the gradients have the same bits.
 
         Returns
         -------
