@@ -65,7 +65,7 @@ class BackwardStack {
       return;
     }
     run_team(plan_.threads, [this](const Team& team) {
-      for (Index l = config_.num_layers - 1; l >= 0; --l) run_layer(l, team);
+      for (Index l = config_.num_layers - 1; l >= 0 && !team.stopped(); --l) run_layer(l, team);
     });
   }
 
@@ -124,14 +124,15 @@ class BackwardStack {
       for (Index d = 0; d < D; ++d)
         gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), true, team);
     }
+    if (team.stopped()) return;  // somebody may still be reading
     if (team.rank() == 0) {
       tape_.release_gates(layer);
       if (!last(layer) || !dx_for_cells_) tape_.release_cells(dx_for_cells_ ? layer + 1 : layer);
     }
     if (layer > 0 && tape_.dropout().active()) {
-      const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
       T* d_input = inner_dx(layer);
-      tape_.dropout().apply(layer - 1, d_input, d_input, share.begin, share.end);
+      apply_dropout(tape_.dropout(), layer - 1, d_input, d_input,
+                    schedule_.frames() * config_.frame_size(), team);
       team.wait();
     }
   }
@@ -163,7 +164,7 @@ class BackwardStack {
 
   void run_segments(Index layer, Index direction, const Team& team) {
     const Index* first = schedule_.view().first;
-    for (Index i = 0; i < segments(); ++i) {
+    for (Index i = 0; i < segments() && !team.stopped(); ++i) {
       const Index s = direction == 0 ? segments() - 1 - i : i;
       const Range steps = segment(s);
       const Memory memory{gates_.data(), cells_.data(), frames_around(steps).begin};
@@ -257,7 +258,8 @@ class BackwardStack {
   void gradients(Index layer, Index direction, const Range& frames, const Memory& memory,
                  bool first, const Team& team) {
     const bool descending = direction == 0;
-    for (Index done = 0, count; done < frames.end - frames.begin; done += count) {
+    for (Index done = 0, count; done < frames.end - frames.begin && !team.stopped();
+         done += count) {
       count = std::min(chunk_, frames.end - frames.begin - done);
       const Index begin = descending ? frames.end - done - count : frames.begin + done;
       Pointers& pointers = pointers_[team.rank()];

@@ -42,12 +42,12 @@ class ForwardStack {
   }
 
   void run() {
-    dropout_.draw();
+    if (!dropout_.draw()) return;
     run_team(plan_.threads, [this](const Team& team) {
       if (plan_.chunk)
         run_waves(team);
       else
-        for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
+        for (Index l = 0; l < config_.num_layers && !team.stopped(); ++l) run_layer(l, team);
     });
   }
 
@@ -66,8 +66,8 @@ class ForwardStack {
     });
     team.wait();
     if (layer + 1 < config_.num_layers && dropout_.active()) {
-      const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
-      dropout_.apply(layer, output(layer), dropped(layer), share.begin, share.end);
+      apply_dropout(dropout_, layer, output(layer), dropped(layer),
+                    schedule_.frames() * config_.frame_size(), team);
       team.wait();
     }
   }
@@ -76,12 +76,13 @@ class ForwardStack {
   void run_waves(const Team& team) {
     const Index steps = schedule_.steps(), L = config_.num_layers, chunk = plan_.chunk;
     const Index chunks = (steps + chunk - 1) / chunk;
-    for (Index wave = 0; wave < chunks + L - 1; ++wave) {
+    for (Index wave = 0; wave < chunks + L - 1 && !team.stopped(); ++wave) {
       for (Index l = team.rank(); l < L; l += team.size()) {
         const Index begin = (wave - l) * chunk;
         if (begin >= 0 && begin < steps)
-          run_direction(l, 0, step_part(schedule_, begin, std::min(begin + chunk, steps)),
-                        team.rank());
+          run_direction(
+              l, 0, whole_part(begin, std::min(begin + chunk, steps), 0, schedule_.batch(), team),
+              team.rank());
       }
       team.wait();
     }

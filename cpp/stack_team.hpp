@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "dropout.hpp"
+#include "part.hpp"
 #include "plan.hpp"
 
 namespace lstm_native {
@@ -21,18 +23,6 @@ void for_directions(Index directions, const LayerPlan& plan, const Team& team, c
   }
 }
 
-inline void wait_team(void* team) { static_cast<const Team*>(team)->wait(); }
-
-// A share of the outputs; no steps and no rows yet.
-inline Part output_part(const Team& team) {
-  return {0, 0, 0, 0, team.rank(), team.size(), wait_team, const_cast<Team*>(&team)};
-}
-
-// Steps [begin, end) of all rows, all outputs: nobody to wait for.
-inline Part step_part(const Schedule& schedule, Index begin, Index end) {
-  return {begin, end, 0, schedule.batch(), 0, 1, nullptr, nullptr};
-}
-
 // Of steps, or of equal things.
 struct Range {
   Index begin, end;
@@ -46,8 +36,8 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps,
   const Index until = plan.rows_until, cut = std::clamp(until, steps.begin, steps.end);
   const bool rows = steps.begin < cut, units = cut < steps.end;
   const auto by_rows = [&] {
-    f(Part{steps.begin, cut, schedule.row_share(team.rank(), team.size(), until),
-           schedule.row_share(team.rank() + 1, team.size(), until), 0, 1, nullptr, nullptr});
+    f(whole_part(steps.begin, cut, schedule.row_share(team.rank(), team.size(), until),
+                 schedule.row_share(team.rank() + 1, team.size(), until), team));
   };
   const auto by_units = [&] {
     Part part = output_part(team);
@@ -66,6 +56,16 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps,
 // This thread's share.
 inline Range team_range(Index count, const Team& team) {
   return {count * team.rank() / team.size(), count * (team.rank() + 1) / team.size()};
+}
+
+// This thread's share of a boundary's masks, `count` elements in all.
+template <class T>
+void apply_dropout(const Dropout& dropout, Index boundary, const T* from, T* to, Index count,
+                   const Team& team) {
+  constexpr Index piece = 1 << 20;  // some hundred microseconds
+  const Range share = team_range(count, team);
+  for (Index i = share.begin; i < share.end && !team.stopped(); i += piece)
+    dropout.apply(boundary, from, to, i, std::min(i + piece, share.end));
 }
 
 }  // namespace lstm_native

@@ -34,11 +34,14 @@ class Restore {
     for (Index begin = 0; begin < pass_.frames; begin += restored_frames) {
       const Index end = smaller(pass_.frames, begin + restored_frames);
       for (Index block = blocks_.begin; block < blocks_.end; ++block)
-        for_row_tiles(begin, end, [&](Index first, auto row_count) {
-          gate_tile<decltype(row_count)::value>(first, block);
-        });
+        for_row_tiles(
+            begin, end, [&] { return stopped(part_); },
+            [&](Index first, auto row_count) {
+              gate_tile<decltype(row_count)::value>(first, block);
+            });
     }
-    for (Index s = 0; s < step_count(part_); ++s) cells(visited(part_, pass_.reverse, s));
+    for (Index s = 0; s < step_count(part_) && !stopped(part_); ++s)
+      cells(visited(part_, pass_.reverse, s));
   }
 
  private:

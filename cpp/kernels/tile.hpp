@@ -25,6 +25,8 @@ constexpr int max_panels(int rows) { return max_accumulators / (packets_per_pane
 template <class T>
 constexpr Index panel_width = packets_per_panel * width<T>;
 
+inline bool stopped(const Part& part) { return part.stopped(part.team); }
+
 // A matrix in the order the tile reads it: panels of 4 V columns, each row by row. The last panel
 // has only the packets it needs, filled up with zeros.
 template <class T>
@@ -119,15 +121,23 @@ EIGEN_STRONG_INLINE void with_constant(Index n, const F& f) {
 }
 
 // Calls f(first, Constant<R>{}) for tiles that cover the rows evenly: 7 rows are 3 + 4, not 6 + 1.
-template <class F>
-EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
+// Leaves when stopped() says so, which is asked before the first tile and then now and again.
+template <class Stopped, class F>
+EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const Stopped& stopped, const F& f) {
+  constexpr Index tiles_between = 64;
   const Index count = end - begin;
   const Index tiles = ceil_div(count, max_rows);
   for (Index i = 0; i < tiles; ++i) {
+    if (i % tiles_between == 0 && stopped()) return;
     const Index first = share_begin(count, i, tiles);
     with_constant<max_rows>(share_begin(count, i + 1, tiles) - first,
                             [&](auto rows) { f(begin + first, rows); });
   }
+}
+
+template <class F>
+EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
+  for_row_tiles(begin, end, [] { return false; }, f);
 }
 
 // Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
@@ -197,10 +207,11 @@ EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* pan
 // Rows of k kept in L2 beside the panel slice while many row tiles pass over it.
 constexpr Index depth_slice = 512;
 
-// out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end).
+// out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end),
+// unless the call of `part`, which is not looked at otherwise, is stopped.
 // Few rows, who read the whole matrix each time, may ask for its panels from the last to the first.
 template <class T, class Left, class Init, class Out>
-void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
+void multiply(const Part& part, const Left& left, Index row_begin, Index row_end, Index depth,
               const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
               const Out& out, bool backwards = false) {
   const bool one_tile = row_end - row_begin <= max_rows;
@@ -225,9 +236,11 @@ void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
     Index k = 0;
     do {
       const Index k_end = smaller(depth, k + depth_slice);
-      for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
-        run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
-      });
+      for_row_tiles(
+          row_begin, row_end, [&] { return stopped(part); },
+          [&](Index first, auto row_count) {
+            run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
+          });
       k = k_end;
     } while (k < depth);
   };
