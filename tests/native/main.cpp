@@ -18,6 +18,7 @@ void check(bool holds, const char* what) {
 }
 
 int main() try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a crash still tells which case it was
   lstm_native::choose_table();
   std::printf("kernels: %s\n", lstm_native::active_table().name);
   check_activations();
