@@ -73,6 +73,13 @@ struct Tile {
   template <class Left>
   EIGEN_STRONG_INLINE void accumulate(const Left& left, Index depth, const T* panel,
                                       Index panel_stride) {
+    // A copy whose indices are all constants: the array itself, walked by a loop after the product,
+    // would be stored at every k where GCC cannot move stores past an intrinsic (aarch64).
+    P sum[R][B * G];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+      for (int v = 0; v < B * G; ++v) sum[r][v] = acc[r][v];
     for (Index k = 0; k < depth; ++k) {
       const T* row = panel + k * (G * width<T>);
       // The fewer operands, of the left side or of the panels, wait in registers for the others.
@@ -84,7 +91,7 @@ struct Tile {
         for (int v = 0; v < B * G; ++v) {
           const P weight = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
 #pragma GCC unroll 6
-          for (int r = 0; r < R; ++r) acc[r][v] = simd::pmadd(value[r], weight, acc[r][v]);
+          for (int r = 0; r < R; ++r) sum[r][v] = simd::pmadd(value[r], weight, sum[r][v]);
         }
       } else {
         P weight[B * G];
@@ -95,10 +102,14 @@ struct Tile {
         for (int r = 0; r < R; ++r) {
           const P value = broadcast<P>(left.at(r, k));
 #pragma GCC unroll 24
-          for (int v = 0; v < B * G; ++v) acc[r][v] = simd::pmadd(value, weight[v], acc[r][v]);
+          for (int v = 0; v < B * G; ++v) sum[r][v] = simd::pmadd(value, weight[v], sum[r][v]);
         }
       }
     }
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+      for (int v = 0; v < B * G; ++v) acc[r][v] = sum[r][v];
   }
 };
 
