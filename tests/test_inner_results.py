@@ -202,6 +202,20 @@ def test_one_gradient_alone(part, rng) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_one_gradient_for_all_layers(rng) -> None:
+    """Whose memory is one layer's: the axis of layers has no stride."""
+    case = Case(T=5, N=4, L=3, dtype="float64")
+    lstm, data = network(case, rng), problem(case, rng)
+    results = []
+    for copy in (np.asarray, np.ascontiguousarray):
+        *_, layers, cells, tape = lstm.record(data.x, return_layers=True, return_cells=True)
+        d_layers = copy(np.broadcast_to(data.d_output, layers.shape))
+        d_cells = copy(np.broadcast_to(data.d_output, cells.shape))
+        got = lstm.backward(tape, grad_layers=d_layers, grad_cells=d_cells)
+        results.append([bits(array) for array in got])
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_shapes(batch_first, rng) -> None:
     lstm = LSTM(3, 6, 2, bidirectional=True, proj_size=4, batch_first=batch_first)

@@ -168,6 +168,8 @@ def _stack_time_major(array: FloatArray | None, layout: Layout, *, stacked: bool
     """As `_time_major`, of an array that may have an axis of layers in front."""
     if array is None or not stacked:
         return None if array is None else _time_major(array, layout)
+    if array.strides[0] == 0:  # layers that share their memory: to the core there would be but one
+        array = array.copy()
     if layout.batch_sizes is not None:
         return array
     if array.ndim == 3:
