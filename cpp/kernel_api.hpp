@@ -88,6 +88,7 @@ struct ForwardPass {
   Frames<T> y;         // [P], this direction's half of the output frame
   T* h;                // [N, P] by the caller's row: h_0 in, h_n out
   T* c;                // [N, H] by the caller's row: c_0 in, c_n out
+  Frames<T> c_frames;  // [H] c of each step out; base null: nobody asks
   T* cell_output;      // [N, H] by sorted row: o tanh(c) before the projection; null without
   T* gates;            // [F, 4H] activated gates out; null: not kept
   T* cells;            // [F, H] c out, or [.., H] where `kept` says; null: not kept
@@ -120,16 +121,17 @@ struct BackwardPass {
   bool projected;
   Steps steps;
   bool reverse;
-  T* gates;            // [.., 4H] activated gates in, dz out
-  T* cells;            // [.., H] c in; o tanh(c) out when projected
-  Index frame_begin;   // where the memory of gates, cells and dh_frames begins
-  const T* c_0;        // [N, H] by the caller's row
-  Frames<const T> dy;  // [P]; base null: zeros
-  T* dh;               // [N, P] by the caller's row: d h_n in, d h_0 out
-  T* dc;               // [N, H] by the caller's row: d c_n in, d c_0 out
-  T* dh_frames;        // [.., P] dh of every frame when projected, else [N, P] of the step
-  T* d_cell_output;    // [N, H] by sorted row; null without projection
-  const T* zeros;      // [4H], read where steps.anew says so
+  T* gates;                    // [.., 4H] activated gates in, dz out
+  T* cells;                    // [.., H] c in; o tanh(c) out when projected
+  Index frame_begin;           // where the memory of gates, cells and dh_frames begins
+  const T* c_0;                // [N, H] by the caller's row
+  Frames<const T> dy;          // [P]; base null: zeros
+  Frames<const T> d_c_frames;  // [H] of c of each step; base null: zeros
+  T* dh;                       // [N, P] by the caller's row: d h_n in, d h_0 out
+  T* dc;                       // [N, H] by the caller's row: d c_n in, d c_0 out
+  T* dh_frames;                // [.., P] dh of every frame when projected, else [N, P] of the step
+  T* d_cell_output;            // [N, H] by sorted row; null without projection
+  const T* zeros;              // [4H], read where steps.anew says so
 };
 
 // Parameter and input gradients of a run of frames, summed in the order given. A thread owns share

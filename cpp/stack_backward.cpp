@@ -103,11 +103,21 @@ class BackwardStack {
   }
 
   Frames<const T> x(Index layer) {
-    return layer == 0 ? tape_.sequences().x_offsets.at(tape_.sequences().x)
-                      : inner_offsets_.at(static_cast<const T*>(tape_.dropped(layer - 1)));
+    if (layer == 0) return tape_.sequences().x_offsets.at(tape_.sequences().x);
+    return tape_.dropout().active()
+               ? inner_offsets_.at(static_cast<const T*>(tape_.dropped(layer - 1)))
+               : y(layer - 1);
   }
 
-  bool last(Index layer) const { return layer + 1 == config_.num_layers; }
+  Frames<const T> y(Index layer) {
+    const Frames<T> output = last(layer) || tape_.sequences().y_stride != 0
+                                 ? tape_.sequences().output(below_last(layer))
+                                 : inner_offsets_.at(tape_.output(layer));
+    return {output.base, output.step, output.row};
+  }
+
+  Index below_last(Index layer) const { return config_.num_layers - 1 - layer; }
+  bool last(Index layer) const { return below_last(layer) == 0; }
 
   void run_layer(Index layer, const Team& team) {
     const Index D = config_.directions();
@@ -134,6 +144,20 @@ class BackwardStack {
       tape_.dropout().apply(layer - 1, d_input, d_input, share.begin, share.end);
       team.wait();
     }
+    if (layer > 0) add_output_gradient(layer, team);
+  }
+
+  // What the caller gives for the output of the layer below joins what comes from this one.
+  void add_output_gradient(Index layer, const Team& team) {
+    const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
+    if (!given.base) return;
+    const Index width = config_.frame_size();
+    for_frames(schedule_, team_range(schedule_.frames(), team), [&](Index frame, Index t, Index r) {
+      const T* from = given.base + given.step[t] + given.row[r];
+      T* to = inner_dx(layer) + frame * width;
+      for (Index j = 0; j < width; ++j) to[j] += from[j];
+    });
+    team.wait();
   }
 
   Memory recorded(Index layer, Index direction) {
@@ -241,9 +265,11 @@ class BackwardStack {
     pass.c_0 = tape_.c_0(layer, direction);
     if (!last(layer))
       pass.dy = inner_offsets_.at(static_cast<const T*>(inner_dx(layer + 1)));
-    else if (gradients_.dy)
-      pass.dy = gradients_.dy_offsets.at(gradients_.dy);
+    else
+      pass.dy = gradients_.dy.at(0);
     if (pass.dy.base) pass.dy.base += direction * P;
+    pass.d_c_frames = gradients_.d_cells.at(below_last(layer));
+    if (pass.d_c_frames.base) pass.d_c_frames.base += direction * H;
     pass.zeros = zeros_.data();
     pass.dh = gradients_.dh + state * N * P;
     pass.dc = gradients_.dc + state * N * H;
@@ -306,18 +332,9 @@ class BackwardStack {
     const Index H = config_.hidden_size, P = config_.output_size();
     const Frames<const T> from = x(layer);
     const Frames<T> to = dx(layer);
-    Frames<const T> y =
-        last(layer) ? tape_.sequences().y_offsets.at(static_cast<const T*>(tape_.sequences().y))
-                    : inner_offsets_.at(static_cast<const T*>(tape_.output(layer)));
-    y.base += direction * P;
-    Index t = std::upper_bound(steps.first, steps.first + steps.steps + 1, frames.begin) -
-              steps.first - 1;
-    Index r = frames.begin - steps.first[t];
-    for (Index frame = frames.begin; frame < frames.end; ++frame, ++r) {
-      if (r == steps.rows[t]) {
-        ++t;
-        r = 0;
-      }
+    Frames<const T> h = y(layer);
+    h.base += direction * P;
+    for_frames(schedule_, frames, [&](Index frame, Index t, Index r) {
       const Index before = direction == 1 ? t + 1 : t - 1;
       const bool begins = before < 0 || before == steps.steps || r >= steps.rows[before];
       const Index f = descending ? frames.end - 1 - frame : frame - frames.begin;
@@ -326,11 +343,11 @@ class BackwardStack {
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
       pointers.h_prev[f] = steps.anew && steps.anew[frame] ? zeros_.data()
                            : begins ? tape_.h_0(layer, direction) + steps.order[r] * P
-                                    : y.base + y.step[before] + y.row[r];
+                                    : h.base + h.step[before] + h.row[r];
       pointers.dz[f] = memory.gates + there * 4 * H;
       pointers.cell_output[f] = memory.cells + there * H;
       pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
-    }
+    });
   }
 
   Tape<T>& tape_;

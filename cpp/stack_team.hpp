@@ -63,6 +63,22 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps,
   if (!falling && units) by_units();
 }
 
+// Calls f(frame, step, row) for a run of the tape's frames.
+template <class F>
+void for_frames(const Schedule& schedule, Range frames, const F& f) {
+  const Steps steps = schedule.view();
+  Index t =
+      std::upper_bound(steps.first, steps.first + steps.steps + 1, frames.begin) - steps.first - 1;
+  Index r = frames.begin - steps.first[t];
+  for (Index frame = frames.begin; frame < frames.end; ++frame, ++r) {
+    if (r == steps.rows[t]) {
+      ++t;
+      r = 0;
+    }
+    f(frame, t, r);
+  }
+}
+
 // This thread's share.
 inline Range team_range(Index count, const Team& team) {
   return {count * team.rank() / team.size(), count * (team.rank() + 1) / team.size()};
