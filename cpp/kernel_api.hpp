@@ -98,17 +98,18 @@ struct ForwardPass {
   const T* zeros;      // [P], read where steps.anew says so
 };
 
-// Activated gates and c of a run of frames once more, from the x and h that are still there.
+// Activated gates and c once more, from the x and h that are still there: first what goes into the
+// gates of a run of frames, then c over the steps of the part. A pass may do either alone.
 template <class T>
 struct RestorePass {
   PackedLayer<T> weights;
   Steps steps;
   bool reverse;
-  Index frames;            // of the steps of the part
+  Index first, frames;     // tape frames [first, first + frames)
   const T* const* x;       // [frames] pointers to [I]
   const T* const* h_prev;  // [frames] pointers to [P]
   const T* c_0;            // [N, H] by the caller's row
-  T* gates;                // [.., 4H] out
+  T* gates;                // [.., 4H] out, for c in
   T* cells;                // [.., H] out; of the step before the scan's first in
   Index frame_begin;       // where the memory of gates and cells begins
   const T* zeros;          // [H], read where steps.anew says so

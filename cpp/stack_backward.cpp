@@ -24,7 +24,7 @@ class BackwardStack {
         gradients_(gradients),
         plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
-        dx_for_cells_(!config_.bidirectional && !config_.projected() && !tape.kept()) {
+        dx_in_cells_(!config_.bidirectional && !config_.projected() && !tape.kept()) {
     const Index D = config_.directions(), H = config_.hidden_size, P = config_.output_size();
     const Kernels<T>& k = kernels<T>();
     const Index widest =
@@ -47,14 +47,14 @@ class BackwardStack {
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
     if (schedule_.view().anew) zeros_ = zero_buffer<T>(4 * H);
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
-    for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_for_cells_; ++l)
+    for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_in_cells_; ++l)
       inner_dx_.emplace_back(inner);
 
     chunk_ = std::clamp(schedule_.frames(), Index{1}, chunk_frames);
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
     for (int thread = 0; thread < plan_.threads; ++thread) {
-      pointers_.emplace_back(tape_.kept() ? frames : chunk_);
+      pointers_.emplace_back(chunk_);
       left_.emplace_back(chunk_ * k.left_columns);
     }
   }
@@ -73,11 +73,11 @@ class BackwardStack {
   struct Transposed {
     Buffer<T> input, recurrent, projection;
   };
-  // Frames of a chunk or a segment, as a thread sees them.
+  // Where all that belongs to the frames of a chunk stands. Each thread has its own.
   struct Pointers {
     explicit Pointers(Index count)
         : x(count), h_prev(count), dz(count), dh(count), cell_output(count), dx(count) {}
-    std::vector<const T*> x, h_prev, dz, dh, cell_output;
+    std::vector<const T*> x, h_prev, dz, dh, cell_output;  // the last two only when projected
     std::vector<T*> dx;
   };
   // Gates and c of a layer and direction from frame `begin` on.
@@ -93,7 +93,7 @@ class BackwardStack {
 
   // d of the input of a layer above the first, [F, D * P].
   T* inner_dx(Index layer) {
-    return dx_for_cells_ ? tape_.cells(layer, 0) : inner_dx_[(layer - 1) % 2].data();
+    return dx_in_cells_ ? tape_.cells(layer, 0) : inner_dx_[(layer - 1) % 2].data();
   }
 
   // d of a layer's input; of layer 0 the caller's memory.
@@ -136,27 +136,26 @@ class BackwardStack {
     }
     if (team.rank() == 0) {
       tape_.release_gates(layer);
-      if (!last(layer) || !dx_for_cells_) tape_.release_cells(dx_for_cells_ ? layer + 1 : layer);
+      if (!last(layer) || !dx_in_cells_) tape_.release_cells(dx_in_cells_ ? layer + 1 : layer);
     }
-    if (layer > 0 && tape_.dropout().active()) {
-      const Range share = team_range(schedule_.frames() * config_.frame_size(), team);
-      T* d_input = inner_dx(layer);
-      tape_.dropout().apply(layer - 1, d_input, d_input, share.begin, share.end);
-      team.wait();
-    }
-    if (layer > 0) add_output_gradient(layer, team);
+    if (layer > 0) finish_inner_dx(layer, team);
   }
 
-  // What the caller gives for the output of the layer below joins what comes from this one.
-  void add_output_gradient(Index layer, const Team& team) {
+  // d of this layer's input becomes d of the output of the layer below: what dropout made of it,
+  // and what the caller gives for that output.
+  void finish_inner_dx(Index layer, const Team& team) {
     const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
-    if (!given.base) return;
+    if (!tape_.dropout().active() && !given.base) return;
     const Index width = config_.frame_size();
-    for_frames(schedule_, team_range(schedule_.frames(), team), [&](Index frame, Index t, Index r) {
-      const T* from = given.base + given.step[t] + given.row[r];
-      T* to = inner_dx(layer) + frame * width;
-      for (Index j = 0; j < width; ++j) to[j] += from[j];
-    });
+    const Range share = team_range(schedule_.frames(), team);
+    T* d = inner_dx(layer);
+    if (tape_.dropout().active())
+      tape_.dropout().apply(layer - 1, d, d, share.begin * width, share.end * width);
+    if (given.base)
+      for_frames(schedule_, share, [&](Index frame, Index t, Index r) {
+        const T* from = given.base + given.step[t] + given.row[r];
+        for (Index j = 0; j < width; ++j) d[frame * width + j] += from[j];
+      });
     team.wait();
   }
 
@@ -229,8 +228,6 @@ class BackwardStack {
     const Index* first = schedule_.view().first;
     Pointers& pointers = pointers_[team.rank()];
     RestorePass<T> pass{};
-    pass.frames = first[steps.end] - first[steps.begin];
-    point(layer, direction, {first[steps.begin], first[steps.end]}, to, false, pointers);
     pass.weights = tape_.weights().layer(layer, direction);
     pass.reverse = direction == 1;
     pass.steps = schedule_.view(pass.reverse);
@@ -242,6 +239,12 @@ class BackwardStack {
     pass.cells = to.cells;
     pass.frame_begin = to.begin;
     Part part = output_part(team);
+    for (pass.first = first[steps.begin]; pass.first < first[steps.end]; pass.first += chunk_) {
+      pass.frames = std::min(chunk_, first[steps.end] - pass.first);
+      point(layer, direction, {pass.first, pass.first + pass.frames}, to, false, pointers);
+      kernels<T>().restore(pass, part);
+    }
+    pass.frames = 0;
     part.step_begin = steps.begin;
     part.step_end = steps.end;
     part.row_end = schedule_.batch();
@@ -325,7 +328,8 @@ class BackwardStack {
     kernels<T>().gradients(pass, part);
   }
 
-  // Where all that belongs to tape frames [begin, end) stands, in their order or in the opposite.
+  // Fills in where tape frames stand whose gates and c are in `memory`: the first of them at 0, or
+  // if `descending` the last.
   void point(Index layer, Index direction, const Range& frames, const Memory& memory,
              bool descending, Pointers& pointers) {
     const Steps steps = schedule_.view(direction == 1);
@@ -338,15 +342,16 @@ class BackwardStack {
       const Index before = direction == 1 ? t + 1 : t - 1;
       const bool begins = before < 0 || before == steps.steps || r >= steps.rows[before];
       const Index f = descending ? frames.end - 1 - frame : frame - frames.begin;
-      const Index there = frame - memory.begin;
+      const Index kept = frame - memory.begin;  // its place in memory
       pointers.x[f] = from.base + from.step[t] + from.row[r];
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
       pointers.h_prev[f] = steps.anew && steps.anew[frame] ? zeros_.data()
                            : begins ? tape_.h_0(layer, direction) + steps.order[r] * P
                                     : h.base + h.step[before] + h.row[r];
-      pointers.dz[f] = memory.gates + there * 4 * H;
-      pointers.cell_output[f] = memory.cells + there * H;
-      pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
+      pointers.dz[f] = memory.gates + kept * 4 * H;
+      if (!config_.projected()) return;
+      pointers.cell_output[f] = memory.cells + kept * H;
+      pointers.dh[f] = dh_.data() + direction * dh_offset_ + kept * P;
     });
   }
 
@@ -356,8 +361,8 @@ class BackwardStack {
   const Gradients<T>& gradients_;
   const StackPlan plan_;
   const Offsets inner_offsets_;
-  const bool dx_for_cells_;  // a layer's d input takes the place of its c, which is as large
-  Index dh_offset_;          // from one direction's dh to the other's
+  const bool dx_in_cells_;  // a layer's d input takes the place of its c, which is as large
+  Index dh_offset_;         // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> gates_, cells_;  // of one segment
   Buffer<T> dh_, d_cell_output_, panels_, zeros_;
@@ -370,8 +375,9 @@ class BackwardStack {
 
 template <class T>
 bool backward(Tape<T>& tape, const Gradients<T>& gradients) {
+  if (tape.consumed()) return false;
   BackwardStack<T> stack(tape, gradients);  // all memory is had before anything is spent
-  if (!tape.consume()) return false;
+  if (!tape.consume()) return false;        // by another thread meanwhile
   stack.run();
   tape.release();
   return true;

@@ -33,7 +33,7 @@ inline Part step_part(const Schedule& schedule, Index begin, Index end) {
   return {begin, end, 0, schedule.batch(), 0, 1, nullptr, nullptr};
 }
 
-// Of steps, or of equal things.
+// Steps, rows, frames or elements [begin, end).
 struct Range {
   Index begin, end;
 };

@@ -26,11 +26,12 @@ template <class T>
 struct LayerFrames {
   T* last = nullptr;  // null: none
   Offsets offsets;
-  Index stride = 0;  // from one layer to the next; 0: only the last layer's are there
+  bool every = false;  // else only the last layer's are there
+  Index stride = 0;    // from one layer to the next; layers may share their frames
 
   // Of the layer so many below the last; base null when they are not there.
   Frames<T> at(Index below) const {
-    const bool there = last && (below == 0 || stride != 0);
+    const bool there = last && (below == 0 || every);
     return offsets.at(there ? last - below * stride : nullptr);
   }
 };

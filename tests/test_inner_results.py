@@ -139,7 +139,7 @@ def test_against_the_reference(layers, dropout, kind, dtype, rng) -> None:
 
 
 @every_regime
-@pytest.mark.parametrize("kind", ["dense", "lengths"])
+@pytest.mark.parametrize("kind", ["dense", "lengths", "packed"])
 def test_however_work_is_dealt_out(case, kind, rng) -> None:
     inside = Inside(case, rng, kind)
     try:

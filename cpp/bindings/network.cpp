@@ -132,7 +132,7 @@ struct LayerView {
   T* last() const { return leading ? all.data + (all.shape[0] - 1) * stride() : all.data; }
   Offsets offsets(const Schedule& schedule) const { return offsets_of(all, schedule, leading); }
   LayerFrames<T> frames(const Schedule& schedule) const {
-    return {last(), offsets(schedule), stride()};
+    return {last(), offsets(schedule), leading == 1, stride()};
   }
 };
 

@@ -89,7 +89,7 @@ class Tape:
         "_layout",
         "_network",
         "_output_shape",
-        "_packed",
+        "_packing",
         "_states",
     )
 
@@ -101,7 +101,7 @@ class Tape:
         states: tuple[Shape, Shape],
         layout: Layout,
         network: object,
-        packed: tuple[Any, ...] | None,
+        packing: tuple[Any, ...] | None,
         inner: Inner,
     ) -> None:
         self._core = _Blank() if core is None else core
@@ -111,7 +111,7 @@ class Tape:
         self._states = states
         self._layout = layout
         self._network = network
-        self._packed = packed
+        self._packing = packing
         self._inner_shapes = [None if array is None else array.shape for array in inner]
 
     @property
@@ -125,7 +125,7 @@ class Tape:
         return self._core.nbytes
 
     def __repr__(self) -> str:
-        kind = "packed input" if self._packed is not None else "input"
+        kind = "packed input" if self._packing is not None else "input"
         text = f"Tape({kind} {self._input_shape}, {self._dtype}, {self.nbytes} bytes"
         return text + (", consumed)" if self.consumed else ")")
 
@@ -168,8 +168,6 @@ def _stack_time_major(array: FloatArray | None, layout: Layout, *, stacked: bool
     """As `_time_major`, of an array that may have an axis of layers in front."""
     if array is None or not stacked:
         return None if array is None else _time_major(array, layout)
-    if array.strides[0] == 0:  # layers that share their memory: to the core there would be but one
-        array = array.copy()
     if layout.batch_sizes is not None:
         return array
     if array.ndim == 3:
@@ -270,7 +268,7 @@ def record(
     dropout: float,
     engine: Engine | None,
     network: object,
-    packed: tuple[Any, ...] | None = None,
+    packing: tuple[Any, ...] | None = None,
     checkpoint: int | None = None,
     inner: Inner = NOTHING,
 ) -> tuple[FloatArray, State, Tape]:
@@ -297,7 +295,7 @@ def record(
     for read_later in (y, inner.layers):
         if read_later is not None:
             read_later.flags.writeable = False
-    return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed, inner)
+    return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packing, inner)
 
 
 def step(weights: Weights | None, x: FloatArray, hx: State | None, hidden_size: int) -> State:

@@ -14,7 +14,7 @@ from lstm_native._checks import arguments, calls, gradients, streams
 from lstm_native._checks.arrays import SupportsArray
 from lstm_native._configured import ConfiguredLSTM
 from lstm_native._module import Gradients
-from lstm_native.functional import Layout, State, Tape
+from lstm_native.functional import Inner, Layout, State, Tape
 from lstm_native.packing import PackedSequence
 from lstm_native.parameters import FloatArray
 from lstm_native.stream import Stream
@@ -193,9 +193,7 @@ class LSTM(ConfiguredLSTM):
             if result is not None:
                 return result
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed  # again: converting x may run anything
-        if weights is None:
-            weights = self._weights()
+        weights = self._packed or self._weights()  # again: converting x may run anything
         asked = arguments.inner_results(return_layers, return_cells)
         inner = functional.inner_results(self._config, array, layout, *asked)
         output, state = functional.forward(
@@ -274,9 +272,7 @@ class LSTM(ConfiguredLSTM):
         """
         every = arguments.checkpoint(checkpoint)
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed
-        if weights is None:
-            weights = self._weights()
+        weights = self._packed or self._weights()
         packed = x if isinstance(x, PackedSequence) else None
         asked = arguments.inner_results(return_layers, return_cells)
         inner = functional.inner_results(self._config, array, layout, *asked)
@@ -288,7 +284,7 @@ class LSTM(ConfiguredLSTM):
             layout,
             *self._masking(),
             self._identity,
-            packed,
+            None if packed is None else packed[1:],
             every,
             inner,
         )
@@ -338,19 +334,17 @@ class LSTM(ConfiguredLSTM):
             An argument of a wrong type.
         """
         gradients.recorded_by(tape, self._identity, Tape, "LSTM")
-        packed = tape._packed if isinstance(tape._packed, PackedSequence) else None
-        if packed is not None and isinstance(grad_output, PackedSequence):
-            calls.same_packing(grad_output, packed, "grad_output")
+        packing = tape._packing
+        if packing is not None and isinstance(grad_output, PackedSequence):
+            calls.same_packing(grad_output, packing, "grad_output")
             grad_output = grad_output.data
         dy = gradients.gradient(grad_output, tape._output_shape, self._dtype, "grad_output")
         dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
-        inner = functional.Inner(
-            *gradients.inner(grad_layers, grad_cells, tape._inner_shapes, self._dtype)
-        )
+        inner = gradients.inner(grad_layers, grad_cells, tape._inner_shapes, self._dtype)
         flat = self._accumulator(into)
-        accumulate = into is not None
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, accumulate, inner)
-        return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None, Inner(*inner))
+        d_input = dx if packing is None else PackedSequence._make((dx, *packing))
+        return Gradients(d_input, dh, dc, flat)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Make a stream: this network, fed one frame at a time.
@@ -386,7 +380,7 @@ class LSTM(ConfiguredLSTM):
             array, state, ragged = calls.packed(x, hx, self._config, self._dtype)
             layout = Layout(False, None, *ragged)
             if isinstance(resets, PackedSequence):
-                calls.same_packing(resets, x, "resets")
+                calls.same_packing(resets, x[1:], "resets")
                 resets = resets.data
         else:
             array, state = calls.sequence(x, hx, self._config, self._dtype, self._batch_first)
