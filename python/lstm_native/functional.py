@@ -47,7 +47,9 @@ class Inner(NamedTuple):
 
     def given(self) -> tuple[FloatArray, ...]:
         """Those that were asked for."""
-        return tuple(array for array in self if array is not None)
+        if self.layers is None:
+            return () if self.cells is None else (self.cells,)
+        return (self.layers,) if self.cells is None else (self.layers, self.cells)
 
 
 NOTHING = Inner()
@@ -112,7 +114,11 @@ class Tape:
         self._layout = layout
         self._network = network
         self._packing = packing
-        self._inner_shapes = [None if array is None else array.shape for array in inner]
+        layers, cells = inner
+        self._inner_shapes = (
+            None if layers is None else layers.shape,
+            None if cells is None else cells.shape,
+        )
 
     @property
     def consumed(self) -> bool:
@@ -225,6 +231,17 @@ def _results(
     )
 
 
+def _written(y: FloatArray, inner: Inner, layout: Layout) -> tuple[FloatArray, FloatArray | None]:
+    """What the core writes beside the states: the output, or every layer's, and c."""
+    if inner is NOTHING:
+        return _time_major(y, layout), None
+    stacked = inner.layers is not None
+    return (
+        _stack_time_major(inner.layers if stacked else y, layout, stacked=stacked),
+        _stack_time_major(inner.cells, layout, stacked=stacked),
+    )
+
+
 def forward(
     weights: Weights | None,
     config: Config,
@@ -241,11 +258,11 @@ def forward(
     """
     y, h, c = _results(config, x, hx, layout, inner)
     if weights is not None:
-        stacked = inner.layers is not None
+        frames, cells = _written(y, inner, layout)
         _core.forward(
             weights,
             _time_major(x, layout),
-            _stack_time_major(inner.layers if stacked else y, layout, stacked=stacked),
+            frames,
             _batched(h),
             _batched(c),
             layout.lengths,
@@ -254,7 +271,7 @@ def forward(
             dropout,
             engine,
             _resets(layout),
-            _stack_time_major(inner.cells, layout, stacked=stacked),
+            cells,
         )
     return y, (h, c)
 
@@ -276,11 +293,11 @@ def record(
     y, h, c = _results(config, x, hx, layout, inner)
     core = None
     if weights is not None:
-        stacked = inner.layers is not None
+        frames, cells = _written(y, inner, layout)
         core = _core.record(
             weights,
             _time_major(x, layout),
-            _stack_time_major(inner.layers if stacked else y, layout, stacked=stacked),
+            frames,
             _batched(h),
             _batched(c),
             layout.lengths,
@@ -290,7 +307,7 @@ def record(
             engine,
             checkpoint,
             _resets(layout),
-            _stack_time_major(inner.cells, layout, stacked=stacked),
+            cells,
         )
     for read_later in (y, inner.layers):
         if read_later is not None:
@@ -331,16 +348,17 @@ def backward(
     grad_c: FloatArray | None,
     grad_parameters: FloatArray,
     accumulate: bool,
-    grad_inner: Inner = NOTHING,
+    grad_layers: FloatArray | None = None,
+    grad_cells: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradients of input, h_0 and c_0; those of the parameters go into `grad_parameters`.
 
     They are added to what stands there, or else take its place.
     """
     layout = tape._layout
-    grad_y, stacked = grad_output, grad_inner.layers is not None
-    if grad_inner.layers is not None:
-        grad_y = grad_inner.layers
+    grad_y, stacked = grad_output, grad_layers is not None
+    if grad_layers is not None:
+        grad_y = grad_layers
         if grad_output is not None:  # the output is also the last of the layers
             grad_y = grad_y.copy()
             grad_y[-1] += grad_output
@@ -364,6 +382,6 @@ def backward(
         _batched(dc),
         grad_parameters,
         accumulate,
-        _stack_time_major(grad_inner.cells, layout, stacked=tape._inner_shapes[0] is not None),
+        _stack_time_major(grad_cells, layout, stacked=tape._inner_shapes[0] is not None),
     )
     return grad_x, dh, dc

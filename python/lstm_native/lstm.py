@@ -194,8 +194,7 @@ class LSTM(ConfiguredLSTM):
                 return result
         array, state, layout = self._checked(x, hx, lengths, resets)
         weights = self._packed or self._weights()  # again: converting x may run anything
-        asked = arguments.inner_results(return_layers, return_cells)
-        inner = functional.inner_results(self._config, array, layout, *asked)
+        inner = self._inner(array, layout, return_layers, return_cells)
         output, state = functional.forward(
             weights, self._config, array, state, layout, *self._masking(), inner
         )
@@ -274,8 +273,7 @@ class LSTM(ConfiguredLSTM):
         array, state, layout = self._checked(x, hx, lengths, resets)
         weights = self._packed or self._weights()
         packed = x if isinstance(x, PackedSequence) else None
-        asked = arguments.inner_results(return_layers, return_cells)
-        inner = functional.inner_results(self._config, array, layout, *asked)
+        inner = self._inner(array, layout, return_layers, return_cells)
         output, state, tape = functional.record(
             weights,
             self._config,
@@ -342,7 +340,7 @@ class LSTM(ConfiguredLSTM):
         dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
         inner = gradients.inner(grad_layers, grad_cells, tape._inner_shapes, self._dtype)
         flat = self._accumulator(into)
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None, Inner(*inner))
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None, *inner)
         d_input = dx if packing is None else PackedSequence._make((dx, *packing))
         return Gradients(d_input, dh, dc, flat)
 
@@ -371,6 +369,12 @@ class LSTM(ConfiguredLSTM):
         weights = self._packed or self._weights()
         assert weights is not None  # an LSTM has units
         return Stream(weights, self._config, self._dtype, rows)
+
+    def _inner(self, array: FloatArray, layout: Layout, layers: object, cells: object) -> Inner:
+        if layers is False and cells is False:
+            return functional.NOTHING
+        asked = arguments.inner_results(layers, cells)
+        return functional.inner_results(self._config, array, layout, *asked)
 
     def _checked(
         self, x: object, hx: object, lengths: ArrayLike | None, resets: Resets | None

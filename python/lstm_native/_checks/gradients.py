@@ -43,8 +43,11 @@ def inner(
     layers: object, cells: object, shapes: Sequence[Shape | None], dtype: np.dtype[Any]
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """The gradients of every layer's output and of c, which the call should have returned."""
-    return _of_inner(layers, shapes[0], dtype, "layers"), _of_inner(
-        cells, shapes[1], dtype, "cells"
+    if layers is None and cells is None:
+        return None, None
+    return (
+        _of_inner(layers, shapes[0], dtype, "layers"),
+        _of_inner(cells, shapes[1], dtype, "cells"),
     )
 
 
