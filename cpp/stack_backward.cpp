@@ -141,8 +141,8 @@ class BackwardStack {
     if (layer > 0) finish_inner_dx(layer, team);
   }
 
-  // d of this layer's input becomes d of the output of the layer below: what dropout made of it,
-  // and what the caller gives for that output.
+  // d of this layer's input goes back through the dropout below it, and what the caller gives for
+  // the output of the layer below is added.
   void finish_inner_dx(Index layer, const Team& team) {
     const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
     if (!tape_.dropout().active() && !given.base) return;
