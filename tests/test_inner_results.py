@@ -265,6 +265,22 @@ def test_cells_of_a_loop_over_steps(rng) -> None:
         assert bits(state[1]) == bits(cells[t])
 
 
+def test_layers_of_a_loop_over_networks(rng) -> None:
+    """Each layer: a network of one layer over the outputs of the layer below, to the bit."""
+    lstm = LSTM(3, 17, 3, bidirectional=True, proj_size=6)
+    x = rng.standard_normal((9, 4, 3)).astype(np.float32)
+    _, _, layers, cells = lstm(x, return_layers=True, return_cells=True)
+    below = x
+    for layer in range(3):
+        alone = LSTM(below.shape[2], 17, bidirectional=True, proj_size=6)
+        suffix = f"_l{layer}"
+        state = {n.replace(suffix, "_l0"): v for n, v in lstm.state_dict().items() if suffix in n}
+        alone.load_state_dict(state)
+        below, _, c = alone(below, return_cells=True)
+        assert bits(below) == bits(layers[layer])
+        assert bits(c) == bits(cells[layer])
+
+
 def test_recorded_outputs_are_read_only(rng) -> None:
     lstm = LSTM(3, 4, 2)
     x = np.zeros((2, 1, 3), np.float32)
