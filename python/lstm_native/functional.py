@@ -194,7 +194,7 @@ def _batched(state: FloatArray) -> FloatArray:
     return state if state.ndim == 3 else state[:, None]
 
 
-def _frames(x: FloatArray, layout: Layout, features: int, *layers: int) -> FloatArray:
+def _frames(x: FloatArray, layout: Layout, features: int, layers: Shape = ()) -> FloatArray:
     # The core leaves pad frames alone; they are promised to be zero.
     allocate = np.empty if layout.lengths is None else np.zeros
     return allocate((*layers, *x.shape[:-1], features), x.dtype)
@@ -208,8 +208,8 @@ def inner_results(
         return NOTHING
     leading = (config.num_layers,) if layers else ()
     return Inner(
-        _frames(x, layout, config.frame_size, *leading) if layers else None,
-        _frames(x, layout, config.num_directions * config.hidden_size, *leading) if cells else None,
+        _frames(x, layout, config.frame_size, leading) if layers else None,
+        _frames(x, layout, config.num_directions * config.hidden_size, leading) if cells else None,
     )
 
 

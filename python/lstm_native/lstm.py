@@ -199,7 +199,7 @@ class LSTM(ConfiguredLSTM):
             weights, self._config, array, state, layout, *self._masking(), inner
         )
         shaped = x._replace(data=output) if isinstance(x, PackedSequence) else output
-        return (shaped, state, *inner.given())
+        return (shaped, state) if inner is functional.NOTHING else (shaped, state, *inner.given())
 
     @overload
     def record(
