@@ -142,7 +142,8 @@ class BackwardStack {
   }
 
   // d of this layer's input goes back through the dropout below it, and what the caller gives for
-  // the output of the layer below is added.
+  // the output of the layer below is added. Nobody reads it before that layer's weights have been
+  // transposed, for which all wait.
   void finish_inner_dx(Index layer, const Team& team) {
     const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
     if (!tape_.dropout().active() && !given.base) return;
@@ -156,7 +157,6 @@ class BackwardStack {
         const T* from = given.base + given.step[t] + given.row[r];
         for (Index j = 0; j < width; ++j) d[frame * width + j] += from[j];
       });
-    team.wait();
   }
 
   Memory recorded(Index layer, Index direction) {
