@@ -1,5 +1,8 @@
 """Longer checks, each in an environment of its own: ``nox -s NAME``."""
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "tests"]
@@ -50,3 +53,91 @@ def bench(session: nox.Session) -> None:
     """The benchmark against every peer; leave the machine alone meanwhile."""
     session.install(".[bench]")
     session.run("python", "-m", "bench", *session.posargs)
+
+
+# Everything numerical. Left out are what needs torch or starts processes of its own, for these
+# would run on the real CPU, and EMULATED_SLOWLY: the same kernels in sizes that take an emulator
+# too long.
+EMULATED = [
+    "test_activations", "test_bits_anywhere", "test_cell", "test_checkpointing", "test_checkpoints",
+    "test_core_border", "test_golden", "test_gradcheck", "test_lstm_interface", "test_messages",
+    "test_optim", "test_packing", "test_parameters", "test_plain_calls", "test_random",
+    "test_reference", "test_releases", "test_resets", "test_state_dict", "test_stream",
+    "test_training",
+]  # fmt: skip
+EMULATED_SLOWLY = "test_large_sizes"
+
+
+@nox.session
+@nox.parametrize("cpu", ["Nehalem", "Haswell"])
+def emulate(session: nox.Session, cpu: str) -> None:
+    """The numerical suite on an old CPU, emulated: no AVX, no AVX-512. Needs qemu-user."""
+    session.install(".", "pytest", "hypothesis")  # torch under emulation would take hours
+    python = str(Path(session.bin) / "python")
+    emulator = ("qemu-x86_64", "-cpu", cpu, python)
+    code = "import lstm_native as l; print('kernels:', l.isa())"
+    chosen = session.run(*emulator, "-c", code, external=True, silent=True, stderr=None)
+    expected = {"Nehalem": "baseline", "Haswell": "avx2"}[cpu]
+    if str(chosen).split()[-1] != expected:
+        session.error(f"{cpu} was given {chosen}, not {expected}")
+    files = session.posargs or [f"tests/{name}.py" for name in EMULATED]
+    session.run(
+        *emulator, "-m", "pytest", "-m", "not forced_isa", "-k", f"not {EMULATED_SLOWLY}", *files,
+        external=True, env={"OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def native_build(session: nox.Session, *options: str) -> Path:
+    """Build tests/native without Python; where its program and the objects are."""
+    session.install("cmake", "ninja", "eigency==5.0.1.1")
+    code = "import importlib.util as u; print(u.find_spec('eigency').submodule_search_locations[0])"
+    eigency = str(session.run("python", "-c", code, silent=True)).strip()
+    build = Path(session.create_tmp()) / "native"
+    session.run(
+        "cmake", "-G", "Ninja", "-S", ".", "-B", str(build), "-DLSTM_NATIVE_EXTENSION=OFF",
+        "-DLSTM_NATIVE_NATIVE_TEST=ON", "-DLSTM_NATIVE_WERROR=ON",
+        f"-DLSTM_NATIVE_EIGEN_DIR={eigency}/eigen", *options,
+    )  # fmt: skip
+    session.run("cmake", "--build", str(build))
+    return build
+
+
+@nox.session
+def native(session: nox.Session) -> None:
+    """The core's own test on this machine, with each ISA."""
+    build = native_build(session)
+    for isa in session.posargs or ["baseline", "avx2", "avx512"]:
+        session.run(str(build / "native_test"), external=True, env={"LSTM_NATIVE_ISA": isa})
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """Eight threads in the core for a minute under ThreadSanitizer. Needs clang++.
+
+    With the std::thread back end: the sanitizer does not know the barriers of OpenMP runtimes.
+    """
+    build = native_build(
+        session, "-DLSTM_NATIVE_THREADS=std", "-DCMAKE_CXX_FLAGS=-fsanitize=thread -g",
+        f"-DCMAKE_CXX_COMPILER={find_clang()}",
+    )  # fmt: skip
+    seconds = session.posargs or ["60"]
+    session.run(str(build / "races"), *seconds, external=True, env={"TSAN_OPTIONS": "exitcode=66"})
+
+
+def find_clang() -> str:
+    """Find clang++, with or without a version in its name."""
+    names = ["clang++", *(f"clang++-{version}" for version in range(25, 13, -1))]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise RuntimeError("nox -s tsan needs clang++ and its compiler-rt")
+    return found
+
+
+@nox.session
+def aarch64(session: nox.Session) -> None:
+    """The core's own test for aarch64, emulated. Needs g++-aarch64-linux-gnu and qemu-user."""
+    build = native_build(session, "--toolchain", "cmake/aarch64-linux-gnu.cmake")
+    (kernels,) = build.glob("CMakeFiles/kernels_baseline.dir/**/*.o")
+    session.run("python", "tests/native/neon.py", str(kernels))
+    emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
+    session.run(*emulator, str(build / "native_test"), external=True)

@@ -1,5 +1,9 @@
 #include "dropout.hpp"
 
+#include <algorithm>
+
+#include "parallel.hpp"
+
 namespace lstm_native {
 
 Dropout::Dropout(double probability, Index boundaries, Index count, Generator* generator)
@@ -8,8 +12,15 @@ Dropout::Dropout(double probability, Index boundaries, Index count, Generator* g
   for (Index b = 0; b < boundaries; ++b) keep_.emplace_back(count);
 }
 
-void Dropout::draw() {
-  for (auto& keep : keep_) generator_->bernoulli(keep.data(), keep.size(), 1 - probability_);
+bool Dropout::draw() {
+  constexpr Index piece = 1 << 22;  // some 10 ms
+  Stoppable* const call = Stoppable::current();
+  for (auto& keep : keep_)
+    for (Index i = 0; i < keep.size(); i += piece) {
+      if (call && call->ask()) return false;
+      generator_->bernoulli(keep.data() + i, std::min(piece, keep.size() - i), 1 - probability_);
+    }
+  return true;
 }
 
 Index Dropout::nbytes() const {

@@ -20,8 +20,9 @@ class Dropout {
   Dropout(double probability, Index boundaries, Index count, Generator* generator);
 
   // Draws the masks, once all memory of the call is had: a call that fails must leave the generator
-  // as it was. Probability 0 and 1 draw nothing.
-  void draw();
+  // as it was. Probability 0 and 1 draw nothing. False when the call was stopped meanwhile; what
+  // was drawn by then is gone.
+  bool draw();
 
   bool active() const { return probability_ > 0; }
   Index nbytes() const;

@@ -38,13 +38,14 @@ struct Steps {
 
 // The share of one thread in one layer: a range of steps, a range of rows, and share `share` of
 // `shares` of the outputs. Parts of one scan follow each other in the order of the scan. With one
-// share nobody else writes what this thread reads meanwhile, and wait_all, not called, may be null.
+// share nobody else writes what this thread reads meanwhile, and wait_all is not called.
 struct Part {
   Index step_begin, step_end;
   Index row_begin, row_end;
   Index share, shares;
-  void (*wait_all)(void*);  // barrier over the shares
-  void* team;
+  const void* team;
+  void (*wait_all)(const void* team);  // barrier over the shares
+  bool (*stopped)(const void* team);   // whether to leave, the results being of no use any more
 };
 
 // Weights of one layer and direction, in the order the tile reads them. With V the packet width,

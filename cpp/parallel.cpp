@@ -1,7 +1,5 @@
-// The only place that knows OpenMP.
 #include "parallel.hpp"
 
-#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
@@ -17,10 +15,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "float_mode.hpp"
+#include "threads.hpp"
+
 namespace lstm_native {
 namespace {
-
-constexpr int spins_before_yield = 1000;  // 15 to 50 us: longer than most steps of a split
 
 // A thread that was off its core for longer than this, and for more than a quarter of a call, lost
 // it to somebody who will want it again.
@@ -30,22 +29,27 @@ std::atomic<int> requested_threads{0};  // 0: nobody asked
 int environment_threads = 0;
 std::atomic<bool> forked{false};
 
-void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
+constexpr std::int64_t between_questions = 50'000'000;  // ns
+thread_local Stoppable* stoppable = nullptr;
 
 // Nanoseconds of wall time, and of this thread's time on a core.
 std::int64_t clock() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
-std::int64_t time_on_core() {
+std::int64_t read_clock(clockid_t id) {
   timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  clock_gettime(id, &time);
   return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+std::int64_t time_on_core() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+// To some milliseconds, and for a quarter of the price.
+std::int64_t coarse_clock() {
+#ifdef CLOCK_MONOTONIC_COARSE
+  return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+  return clock();
+#endif
 }
 
 // The times in which a team would be held up by others on its cores. A passing one is over soon;
@@ -85,14 +89,32 @@ int quota() {
 
 int available() {
   static const int limit = quota();
-  return std::min(omp_get_num_procs(), limit);
+  return std::min(processors(), limit);
 }
 
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 }  // namespace
 
-void Barrier::wait(int members) {
+Stoppable::Stoppable(bool (*told)(void*), void* context)
+    : told_(told), context_(context), outer_(stoppable), next_(coarse_clock() + between_questions) {
+  stoppable = this;
+}
+
+Stoppable::~Stoppable() { stoppable = outer_; }
+
+Stoppable* Stoppable::current() { return stoppable; }
+
+bool Stoppable::ask() {
+  if (stopped() || coarse_clock() < next_) return stopped();
+  if (told_(context_)) stopped_.store(true, std::memory_order_relaxed);
+  next_ = coarse_clock() + between_questions;
+  return stopped();
+}
+
+void Barrier::wait(int members, const Stoppable* call) {
+  const auto stopped = [call] { return call && call->stopped(); };
+  if (stopped()) return;
   const unsigned generation = generation_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
     arrived_.store(0, std::memory_order_relaxed);
@@ -101,8 +123,9 @@ void Barrier::wait(int members) {
   }
   for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
     if (spins < spins_before_yield) {
-      pause();
+      pause_core();
     } else {
+      if (stopped()) return;
       was_long_.store(true, std::memory_order_relaxed);
       sched_yield();
     }
@@ -111,23 +134,31 @@ void Barrier::wait(int members) {
 
 void run_team(int size, void (*body)(const void*, const Team&), const void* context) {
   Barrier barriers[3];
+  Stoppable* const call = Stoppable::current();
   if (size <= 1 || forked.load(std::memory_order_relaxed) || crowding.now()) {
-    body(context, Team(0, 1, barriers));
+    const FloatMode mode;
+    body(context, Team(0, 1, barriers, call));
     return;
   }
-  // From before the region: a member may be kept from coming at all.
+  // From before the first member: one may be kept from coming at all.
   const std::int64_t start = clock();
   std::atomic<bool> lost_a_core{false};
-#pragma omp parallel num_threads(size)
-  {
+  const auto member = [&](int rank, int members) {
+    const FloatMode mode;
     const std::int64_t before = time_on_core();
-    body(context, Team(omp_get_thread_num(), omp_get_num_threads(), barriers));
+    body(context, Team(rank, members, barriers, call));
     if (std::any_of(std::begin(barriers), std::end(barriers),
                     [](const Barrier& barrier) { return barrier.was_long(); })) {
       const std::int64_t time = clock() - start, lost = time - (time_on_core() - before);
       if (lost > std::max(time_slice, time / 4)) lost_a_core = true;
     }
-  }
+  };
+  run_members(
+      size,
+      [](const void* f, int rank, int members) {
+        (*static_cast<const decltype(member)*>(f))(rank, members);
+      },
+      &member);
   if (lost_a_core) crowding.begin();
 }
 
@@ -136,7 +167,7 @@ void ignore_crowding(bool on) { crowding.ignore(on); }
 int num_threads() {
   const int requested = requested_threads.load(std::memory_order_relaxed);
   if (requested > 0) return requested;
-  const int count = environment_threads > 0 ? environment_threads : omp_get_max_threads();
+  const int count = environment_threads > 0 ? environment_threads : default_members();
   return std::max(1, std::min(count, available()));
 }
 
@@ -153,12 +184,6 @@ void read_thread_environment() {
 
 void set_num_threads(int count) {
   requested_threads.store(count == -1 ? available() : count, std::memory_order_relaxed);
-}
-
-const char* openmp_version() {
-#define LSTM_NATIVE_TEXT_OF(x) #x
-#define LSTM_NATIVE_TEXT(x) LSTM_NATIVE_TEXT_OF(x)
-  return LSTM_NATIVE_TEXT(_OPENMP);
 }
 
 }  // namespace lstm_native

@@ -65,7 +65,7 @@ class BackwardStack {
       return;
     }
     run_team(plan_.threads, [this](const Team& team) {
-      for (Index l = config_.num_layers - 1; l >= 0; --l) run_layer(l, team);
+      for (Index l = config_.num_layers - 1; l >= 0 && !team.stopped(); --l) run_layer(l, team);
     });
   }
 
@@ -134,6 +134,7 @@ class BackwardStack {
       for (Index d = 0; d < D; ++d)
         gradients(layer, d, {0, schedule_.frames()}, recorded(layer, d), true, team);
     }
+    if (team.stopped()) return;  // somebody may still be reading
     if (team.rank() == 0) {
       tape_.release_gates(layer);
       if (!last(layer) || !dx_in_cells_) tape_.release_cells(dx_in_cells_ ? layer + 1 : layer);
@@ -148,15 +149,16 @@ class BackwardStack {
     const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
     if (!tape_.dropout().active() && !given.base) return;
     const Index width = config_.frame_size();
-    const Range share = team_range(schedule_.frames(), team);
     T* d = inner_dx(layer);
-    if (tape_.dropout().active())
-      tape_.dropout().apply(layer - 1, d, d, share.begin * width, share.end * width);
-    if (given.base)
-      for_frames(schedule_, share, [&](Index frame, Index t, Index r) {
-        const T* from = given.base + given.step[t] + given.row[r];
-        for (Index j = 0; j < width; ++j) d[frame * width + j] += from[j];
-      });
+    for_pieces(schedule_.frames(), width, team, [&](const Range& frames) {
+      if (tape_.dropout().active())
+        tape_.dropout().apply(layer - 1, d, d, frames.begin * width, frames.end * width);
+      if (given.base)
+        for_frames(schedule_, frames, [&](Index frame, Index t, Index r) {
+          const T* from = given.base + given.step[t] + given.row[r];
+          for (Index j = 0; j < width; ++j) d[frame * width + j] += from[j];
+        });
+    });
   }
 
   Memory recorded(Index layer, Index direction) {
@@ -186,7 +188,7 @@ class BackwardStack {
 
   void run_segments(Index layer, Index direction, const Team& team) {
     const Index* first = schedule_.view().first;
-    for (Index i = 0; i < segments(); ++i) {
+    for (Index i = 0; i < segments() && !team.stopped(); ++i) {
       const Index s = direction == 0 ? segments() - 1 - i : i;
       const Range steps = segment(s);
       const Memory memory{gates_.data(), cells_.data(), frames_around(steps).begin};
@@ -239,7 +241,8 @@ class BackwardStack {
     pass.cells = to.cells;
     pass.frame_begin = to.begin;
     Part part = output_part(team);
-    for (pass.first = first[steps.begin]; pass.first < first[steps.end]; pass.first += chunk_) {
+    for (pass.first = first[steps.begin]; pass.first < first[steps.end] && !team.stopped();
+         pass.first += chunk_) {
       pass.frames = std::min(chunk_, first[steps.end] - pass.first);
       point(layer, direction, {pass.first, pass.first + pass.frames}, to, false, pointers);
       kernels<T>().restore(pass, part);
@@ -286,7 +289,8 @@ class BackwardStack {
   void gradients(Index layer, Index direction, const Range& frames, const Memory& memory,
                  bool first, const Team& team) {
     const bool descending = direction == 0;
-    for (Index done = 0, count; done < frames.end - frames.begin; done += count) {
+    for (Index done = 0, count; done < frames.end - frames.begin && !team.stopped();
+         done += count) {
       count = std::min(chunk_, frames.end - frames.begin - done);
       const Index begin = descending ? frames.end - done - count : frames.begin + done;
       Pointers& pointers = pointers_[team.rank()];

@@ -42,12 +42,12 @@ class ForwardStack {
   }
 
   void run() {
-    dropout_.draw();
+    if (!dropout_.draw()) return;
     run_team(plan_.threads, [this](const Team& team) {
       if (plan_.chunk)
         run_waves(team);
       else
-        for (Index l = 0; l < config_.num_layers; ++l) run_layer(l, team);
+        for (Index l = 0; l < config_.num_layers && !team.stopped(); ++l) run_layer(l, team);
     });
   }
 
@@ -82,16 +82,20 @@ class ForwardStack {
     });
     team.wait();
     if (layer + 1 < config_.num_layers && dropout_.active()) {
-      const Index width = config_.frame_size();
-      const Range share = team_range(schedule_.frames(), team);
-      if (sequences_.y_stride != 0) take_output(layer, share);
-      dropout_.apply(layer, sequences_.y_stride != 0 ? dropped(layer) : inner(layer),
-                     dropped(layer), share.begin * width, share.end * width);
+      for_pieces(schedule_.frames(), config_.frame_size(), team,
+                 [&](const Range& frames) { drop(layer, frames); });
       team.wait();
     }
   }
 
-  // An output that lies as the caller wants it, into the order of the masks.
+  // Masks stand in the order of the tape: an output that lies as the caller wants it is copied.
+  void drop(Index layer, const Range& frames) {
+    const Index width = config_.frame_size();
+    if (sequences_.y_stride != 0) take_output(layer, frames);
+    dropout_.apply(layer, sequences_.y_stride != 0 ? dropped(layer) : inner(layer), dropped(layer),
+                   frames.begin * width, frames.end * width);
+  }
+
   void take_output(Index layer, const Range& frames) {
     const Frames<T> from = output(layer);
     const Index width = config_.frame_size();
@@ -104,12 +108,13 @@ class ForwardStack {
   void run_waves(const Team& team) {
     const Index steps = schedule_.steps(), L = config_.num_layers, chunk = plan_.chunk;
     const Index chunks = (steps + chunk - 1) / chunk;
-    for (Index wave = 0; wave < chunks + L - 1; ++wave) {
+    for (Index wave = 0; wave < chunks + L - 1 && !team.stopped(); ++wave) {
       for (Index l = team.rank(); l < L; l += team.size()) {
         const Index begin = (wave - l) * chunk;
         if (begin >= 0 && begin < steps)
-          run_direction(l, 0, step_part(schedule_, begin, std::min(begin + chunk, steps)),
-                        team.rank());
+          run_direction(
+              l, 0, whole_part(begin, std::min(begin + chunk, steps), 0, schedule_.batch(), team),
+              team.rank());
       }
       team.wait();
     }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "part.hpp"
 #include "plan.hpp"
 
 namespace lstm_native {
@@ -21,18 +22,6 @@ void for_directions(Index directions, const LayerPlan& plan, const Team& team, c
   }
 }
 
-inline void wait_team(void* team) { static_cast<const Team*>(team)->wait(); }
-
-// A share of the outputs; no steps and no rows yet.
-inline Part output_part(const Team& team) {
-  return {0, 0, 0, 0, team.rank(), team.size(), wait_team, const_cast<Team*>(&team)};
-}
-
-// Steps [begin, end) of all rows, all outputs: nobody to wait for.
-inline Part step_part(const Schedule& schedule, Index begin, Index end) {
-  return {begin, end, 0, schedule.batch(), 0, 1, nullptr, nullptr};
-}
-
 // Steps, rows, frames or elements [begin, end).
 struct Range {
   Index begin, end;
@@ -46,8 +35,8 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps,
   const Index until = plan.rows_until, cut = std::clamp(until, steps.begin, steps.end);
   const bool rows = steps.begin < cut, units = cut < steps.end;
   const auto by_rows = [&] {
-    f(Part{steps.begin, cut, schedule.row_share(team.rank(), team.size(), until),
-           schedule.row_share(team.rank() + 1, team.size(), until), 0, 1, nullptr, nullptr});
+    f(whole_part(steps.begin, cut, schedule.row_share(team.rank(), team.size(), until),
+                 schedule.row_share(team.rank() + 1, team.size(), until), team));
   };
   const auto by_units = [&] {
     Part part = output_part(team);
@@ -82,6 +71,16 @@ void for_frames(const Schedule& schedule, Range frames, const F& f) {
 // This thread's share.
 inline Range team_range(Index count, const Team& team) {
   return {count * team.rank() / team.size(), count * (team.rank() + 1) / team.size()};
+}
+
+// Calls f(frames) for this thread's share of the tape's frames, piece by piece until the call is
+// stopped.
+template <class F>
+void for_pieces(Index frames, Index width, const Team& team, const F& f) {
+  const Index piece = 1 + (Index{1} << 20) / width;  // some hundred microseconds
+  const Range share = team_range(frames, team);
+  for (Index i = share.begin; i < share.end && !team.stopped(); i += piece)
+    f(Range{i, std::min(i + piece, share.end)});
 }
 
 }  // namespace lstm_native

@@ -1,7 +1,7 @@
 #include "weights.hpp"
 
 #include "dispatch.hpp"
-#include "parallel.hpp"
+#include "part.hpp"
 
 namespace lstm_native {
 
@@ -63,7 +63,7 @@ Weights<T>::Weights(const Config& config, const T* flat) : config_(config) {
   // Below some 100 us of copying a second thread costs more than it saves.
   constexpr Index worth_a_team = 1 << 18;
   run_team(total < worth_a_team ? 1 : num_threads(), [&](const Team& team) {
-    const Part part{0, 0, 0, 0, team.rank(), team.size(), nullptr, nullptr};
+    const Part part = output_part(team);
     for (Index l = 0; l < config.num_layers; ++l)
       for (Index d = 0; d < config.directions(); ++d) {
         const auto at = layer_parameters(config, flat, l, d);

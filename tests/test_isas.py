@@ -17,6 +17,7 @@ from builders import Case, Results, network, problem, ragged_lengths, run
 
 TESTS = Path(__file__).parent
 AVAILABLE = lstm_native.show_config("dicts")["isas available"]
+BITS = ("test_bits.py", "test_bits_anywhere.py")
 TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
 
 PROBES = [
@@ -79,7 +80,7 @@ def test_agrees_with_the_one_in_use(isa, tmp_path) -> None:
 @pytest.mark.skipif("LSTM_NATIVE_ISA" in os.environ, reason="one instruction set was asked for")
 @pytest.mark.parametrize("isa", [isa for isa in AVAILABLE if isa != lstm_native.isa()])
 def test_same_bits_within(isa) -> None:
-    done = start(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_bits.py")
+    done = start(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", *BITS)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 

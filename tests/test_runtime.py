@@ -63,7 +63,7 @@ def test_config() -> None:
     assert set(config["isas available"]) <= set(config["isas compiled"])
     assert config["threads"] == lstm_native.get_num_threads()
     assert config["numpy"] == np.__version__
-    for name in ("compiler", "eigen", "openmp", "pybind11"):
+    for name in ("compiler", "eigen", "threading", "pybind11"):
         assert config[name]
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -189,6 +191,28 @@ def test_threads_that_the_system_grants(name, value, ask) -> None:
         capture_output=True,
         text=True,
         timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, digest()), done.stderr
+
+
+def test_threads_that_the_system_refuses() -> None:
+    """Stacks of 1 GB for 64 threads do not fit into 8 GB: fewer threads then, and the same bits."""
+    code = """
+        import resource, lstm_native, test_threads
+        from lstm_native import _core
+        lstm_native.set_num_threads(64)
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+        _core.force_dealing("units")
+        print(test_threads.digest())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (1 << 30, 1 << 30)),
     )
     assert (done.returncode, done.stdout.strip()) == (0, digest()), done.stderr
 

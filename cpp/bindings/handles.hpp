@@ -1,15 +1,15 @@
 // What Python holds of the core between calls.
 //
-// Owns: the handle on packed weights, and when a call lets go of the GIL.
+// Owns: the handle on packed weights, when a call lets go of the GIL, and when it is given up.
 // Must not know: arrays.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <optional>
 #include <variant>
 
+#include "parallel.hpp"
 #include "weights.hpp"
 
 namespace lstm_native::bindings {
@@ -28,14 +28,49 @@ inline double flops(const Config& config, Index frames) {
 // Work below some ten microseconds is done faster than the GIL changes hands.
 constexpr double worth_releasing = 5e5;  // flops
 
-class MaybeRelease {
+// The GIL, let go of while this lives.
+class Released {
  public:
-  explicit MaybeRelease(double flops) {
-    if (flops > worth_releasing) release_.emplace();
+  Released() : state_(PyEval_SaveThread()) {}
+  ~Released() { PyEval_RestoreThread(state_); }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+  // Runs the Python handlers of signals that came meanwhile, on the main thread; whether one of
+  // them raised.
+  static bool interrupted(void* self) {
+    PyThreadState*& state = static_cast<Released*>(self)->state_;
+    PyEval_RestoreThread(state);
+    const bool raised = PyErr_CheckSignals() != 0;
+    state = PyEval_SaveThread();
+    return raised;
   }
 
  private:
-  std::optional<pybind11::gil_scoped_release> release_;
+  PyThreadState* state_;
 };
+
+// Runs f(), without the GIL where that pays. When a signal handler raises meanwhile, as that of
+// Ctrl-C does, f's work is given up and the handler's error goes on.
+template <class F>
+void unlocked(double flops, const F& f) {
+  if (flops <= worth_releasing) return f();
+  bool stopped;
+  {
+    Released gil;
+    const Stoppable call(Released::interrupted, &gil);
+    f();
+    stopped = call.stopped();
+  }
+  if (stopped) throw pybind11::error_already_set();
+}
+
+// The same for work that cannot be given up, since it changes what is not its own.
+template <class F>
+void unlocked_to_the_end(double flops, const F& f) {
+  if (flops <= worth_releasing) return f();
+  const Released gil;
+  f();
+}
 
 }  // namespace lstm_native::bindings

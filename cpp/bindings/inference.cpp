@@ -17,9 +17,10 @@ namespace {
 
 template <class T>
 void run(const Weights<T>& weights, const Sequences<T>& sequences) {
-  const MaybeRelease release(flops(weights.config(), sequences.schedule.frames()));
-  Dropout none;
-  forward<T>(weights, sequences, none);
+  unlocked(flops(weights.config(), sequences.schedule.frames()), [&] {
+    Dropout none;
+    forward<T>(weights, sequences, none);
+  });
 }
 
 // h or c: a new array that begins as `given`, or as zeros.

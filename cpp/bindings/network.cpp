@@ -35,8 +35,10 @@ Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_l
 template <class T>
 PyWeights pack_as(py::handle parameters, const Config& config) {
   const auto flat = exact_view<const T>(parameters, "parameters", {config.parameters()});
-  const MaybeRelease release(flops(config, 1));
-  return {std::make_shared<const Weights<T>>(config, flat.data)};
+  SharedWeights<T> weights;
+  unlocked(flops(config, 1),
+           [&] { weights = std::make_shared<const Weights<T>>(config, flat.data); });
+  return {std::move(weights)};
 }
 
 PyWeights pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
@@ -206,8 +208,7 @@ void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, p
             sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets, cells}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
-        const MaybeRelease release(flops(config, frames));
-        forward<T>(*shared, sequences, masks);
+        unlocked(flops(config, frames), [&] { forward<T>(*shared, sequences, masks); });
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -235,11 +236,10 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
         std::unique_ptr<Tape<T>> tape;
-        {
-          const MaybeRelease release(flops(config, frames));
+        unlocked(flops(config, frames), [&] {
           tape = std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks), every);
           record(*tape);
-        }
+        });
         return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
                       py::reinterpret_borrow<py::object>(y), shape_of(x)};
       },
@@ -275,10 +275,13 @@ void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::han
         gradients.dc = exact_view<T>(grad_c, "grad_c", {states, batch, config.hidden_size}).data;
         gradients.d_parameters =
             exact_view<T>(grad_parameters, "grad_parameters", {config.parameters()}).data;
-        bool spent;
-        {
-          const MaybeRelease release(flops(config, schedule.frames()));
-          spent = !backward(*recorded, gradients);
+        bool spent = false;
+        try {
+          unlocked(flops(config, schedule.frames()),
+                   [&] { spent = !backward(*recorded, gradients); });
+        } catch (const py::error_already_set&) {  // given up, and the tape with it
+          holder.x = holder.y = py::none();
+          throw;
         }
         if (spent)
           throw std::runtime_error(
@@ -315,9 +318,10 @@ void run_step(py::handle weights, py::handle x, py::handle y, py::handle h, py::
                                      to.data,
                                      state_h,
                                      state_c};
-        const MaybeRelease release(flops(config, batch));
-        Dropout none;
-        forward<T>(*shared, sequences, none);
+        unlocked_to_the_end(flops(config, batch), [&] {
+          Dropout none;
+          forward<T>(*shared, sequences, none);
+        });
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }

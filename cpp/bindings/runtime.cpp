@@ -6,15 +6,16 @@
 #include "dispatch.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
+#include "threads.hpp"
 
 namespace lstm_native::bindings {
 namespace {
 
 void set_threads(py::handle count) {
   const Index value = integer(count, "count");
-  if (value != -1 && (value < 1 || value > 256))
-    throw py::value_error("count should be -1 (all) or from 1 to 256, got: " +
-                          std::to_string(value));
+  if (value != -1 && (value < 1 || value > most_threads))
+    throw py::value_error("count should be -1 (all) or from 1 to " + std::to_string(most_threads) +
+                          ", got: " + std::to_string(value));
   set_num_threads(static_cast<int>(value));
 }
 
@@ -42,7 +43,7 @@ py::dict build_info() {
   info["compiler"] = LSTM_NATIVE_COMPILER;
   info["eigen"] = LSTM_NATIVE_EIGEN_VERSION;
   info["pybind11"] = LSTM_NATIVE_PYBIND11_VERSION;
-  info["openmp"] = openmp_version();
+  info["threading"] = threading();
   return info;
 }
 

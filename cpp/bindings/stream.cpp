@@ -50,10 +50,7 @@ class Stepper {
 
     if (stepping_.exchange(true, std::memory_order_acquire))
       throw std::runtime_error("another thread is stepping this stream: give each its own");
-    {
-      const MaybeRelease release(flops_);
-      forward_.run(data<const T>(x), data<T>(y));
-    }
+    unlocked_to_the_end(flops_, [&] { forward_.run(data<const T>(x), data<T>(y)); });
     stepping_.store(false, std::memory_order_release);
     return y;
   }

@@ -23,7 +23,9 @@ class Backward {
       : pass_(pass), part_(part), gates_(gate_count * pass.hidden) {}
 
   void run() {
+    const Index steps_between = steps_between_questions(gates_ * pass_.output);
     for (Index s = step_count(part_) - 1; s >= 0; --s) {
+      if (s % steps_between == 0 && stopped(part_)) return;
       const Index t = visited(part_, pass_.reverse, s);
       const RowRange ending = rows_ending(pass_.steps, pass_.reverse, t, part_);
       output_gradient(t, ending);
@@ -73,11 +75,11 @@ class Backward {
     fetch_dz(next, ending.begin);
     backwards_ = !backwards_;
     multiply<T>(
-        rows<T>([&](Index r) { return carried(next, r); }), part_.row_begin, ending.begin, gates_,
-        recurrent(), panels.begin, panels.end, [&](Index r) { return dy(t, r); },
+        part_, rows<T>([&](Index r) { return carried(next, r); }), part_.row_begin, ending.begin,
+        gates_, recurrent(), panels.begin, panels.end, [&](Index r) { return dy(t, r); },
         [&](Index r) { return dh(t, r); }, backwards_);
     const Share columns = columns_of(pass_.output);
-    for (Index r = ending.begin; r < ending.end; ++r) {
+    for (Index r = ending.begin; r < ending.end && !stopped_at(part_, r); ++r) {
       const T* last = pass_.dh + pass_.steps.order[r] * pass_.output;
       const T* from_output = dy(t, r);
       T* sum = dh(t, r);
@@ -97,8 +99,8 @@ class Backward {
   void unproject(Index t, Index row_end) const {
     const Share panels = share_of(panel_count<T>(pass_.hidden), part_);
     multiply<T>(
-        rows<T>([&](Index r) { return static_cast<const T*>(dh(t, r)); }), part_.row_begin, row_end,
-        pass_.output,
+        part_, rows<T>([&](Index r) { return static_cast<const T*>(dh(t, r)); }), part_.row_begin,
+        row_end, pass_.output,
         Panels<T>{pass_.weights.projection, pass_.output * panel_width<T>, pass_.hidden},
         panels.begin, panels.end, [](Index) { return static_cast<const T*>(nullptr); },
         [&](Index r) { return pass_.d_cell_output + r * pass_.hidden; });
@@ -109,7 +111,7 @@ class Backward {
     const Index before = pass_.reverse ? t + 1 : t - 1;
     const Index continuing = live_end(pass_.steps, before, part_);
     const Share units = columns_of(hidden);
-    for (Index r = part_.row_begin; r < row_end; ++r) {
+    for (Index r = part_.row_begin; r < row_end && !stopped_at(part_, r); ++r) {
       T* z = gates(t, r);
       T* c = cells(t, r);
       const Index caller_row = pass_.steps.order[r] * hidden;
@@ -144,7 +146,7 @@ class Backward {
     for (Index t = part_.step_begin; t < part_.step_end; ++t) {
       const RowRange first = rows_beginning(pass_.steps, pass_.reverse, t, part_);
       multiply<T>(
-          rows<T>([&](Index r) { return carried(t, r); }), first.begin, first.end, gates_,
+          part_, rows<T>([&](Index r) { return carried(t, r); }), first.begin, first.end, gates_,
           recurrent(), panels.begin, panels.end,
           [](Index) { return static_cast<const T*>(nullptr); },
           [&](Index r) { return pass_.dh + pass_.steps.order[r] * pass_.output; });

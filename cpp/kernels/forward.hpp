@@ -27,7 +27,11 @@ class Forward {
       : pass_(pass), part_(part), blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)) {}
 
   void run() {
+    const PackedLayer<T>& w = pass_.weights;
+    const Index steps_between =
+        steps_between_questions(gate_count * w.hidden * (w.input_size + w.output));
     for (Index s = 0; s < step_count(part_); ++s) {
+      if (s % steps_between == 0 && stopped(part_)) return;
       if (pass_.ahead && s == ahead_end_) run_ahead(s);
       const Index t = visited(part_, pass_.reverse, s);
       const Index row_end = live_end(pass_.steps, t, part_);
@@ -101,7 +105,7 @@ class Forward {
     };
     const Index z_size = gate_columns<T>(pass_.weights.hidden);
     multiply<T>(
-        rows<T>(x_row), 0, frames, pass_.weights.input_size,
+        part_, rows<T>(x_row), 0, frames, pass_.weights.input_size,
         Panels<T>{pass_.weights.gates, gate_panel_stride(pass_.weights), z_size}, blocks_.begin,
         blocks_.end, [&](Index) { return static_cast<const T*>(pass_.weights.bias); },
         [&](Index i) { return pass_.ahead + i * z_size; });
@@ -121,9 +125,11 @@ class Forward {
       });
     } else {
       for (Index block = blocks_.begin; block < blocks_.end; ++block)
-        for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
-          gate_tile<decltype(row_count)::value, 1>(t, first, block);
-        });
+        for_row_tiles(
+            row_begin, row_end, [&] { return stopped(part_); },
+            [&](Index first, auto row_count) {
+              gate_tile<decltype(row_count)::value, 1>(t, first, block);
+            });
     }
     if (pass_.ahead) ahead_next_ += row_end - row_begin;
   }
@@ -199,7 +205,7 @@ class Forward {
     const PackedLayer<T>& w = pass_.weights;
     const Share panels = share_of(panel_count<T>(w.output), part_);
     multiply<T>(
-        rows<T>([&](Index r) { return pass_.cell_output + r * w.hidden; }), part_.row_begin,
+        part_, rows<T>([&](Index r) { return pass_.cell_output + r * w.hidden; }), part_.row_begin,
         row_end, w.hidden, Panels<T>{w.projection, w.hidden * panel_width<T>, w.output},
         panels.begin, panels.end, [](Index) { return static_cast<const T*>(nullptr); },
         [&](Index r) { return frame(pass_.y, t, r); });

@@ -55,11 +55,11 @@ void for_left_groups(const T* const* left, Index width, Index frames, T* buffer,
 // d[m][n] = sum over frames of left[frame][m] right[frame][n] for the columns m of a left group,
 // to which d is added if `add`.
 template <class T>
-void sum_outer(const T* left, Index columns, Index frames, const T* right, Index right_columns,
-               bool add, T* d) {
+void sum_outer(const Part& part, const T* left, Index columns, Index frames, const T* right,
+               Index right_columns, bool add, T* d) {
   const auto row = [&](Index m) { return d + m * right_columns; };
   multiply<T>(
-      Columns<T>{left, left_columns<T>}, 0, columns, frames,
+      part, Columns<T>{left, left_columns<T>}, 0, columns, frames,
       Panels<T>{right, frames * panel_width<T>, right_columns}, 0, panel_count<T>(right_columns),
       [&](Index m) { return add ? static_cast<const T*>(row(m)) : nullptr; }, row);
 }
@@ -93,9 +93,9 @@ void gradients(const GradientPass<T>& pass, Part part) {
   wait(part);
 
   for_left_groups(pass.dz, gates, pass.frames, pass.left, part, [&](Index first, Index columns) {
-    sum_outer(pass.left, columns, pass.frames, x_panels, pass.input_size, pass.add_d,
+    sum_outer(part, pass.left, columns, pass.frames, x_panels, pass.input_size, pass.add_d,
               pass.d_weight_ih + first * pass.input_size);
-    sum_outer(pass.left, columns, pass.frames, h_panels, pass.output, pass.add_d,
+    sum_outer(part, pass.left, columns, pass.frames, h_panels, pass.output, pass.add_d,
               pass.d_weight_hh + first * pass.output);
     if (pass.d_bias_ih)
       sum_bias(pass.left, columns, pass.frames, pass.add_d, pass.d_bias_ih + first,
@@ -104,12 +104,12 @@ void gradients(const GradientPass<T>& pass, Part part) {
   if (pass.projected)
     for_left_groups(pass.dh, pass.output, pass.frames, pass.left, part,
                     [&](Index first, Index columns) {
-                      sum_outer(pass.left, columns, pass.frames, cell_panels, pass.hidden,
+                      sum_outer(part, pass.left, columns, pass.frames, cell_panels, pass.hidden,
                                 pass.add_d, pass.d_weight_hr + first * pass.hidden);
                     });
 
   multiply<T>(
-      rows<T>([&](Index f) { return pass.dz[f]; }), part.row_begin, part.row_end, gates,
+      part, rows<T>([&](Index f) { return pass.dz[f]; }), part.row_begin, part.row_end, gates,
       Panels<T>{pass.weight_ih, gates * panel_width<T>, pass.input_size}, 0,
       panel_count<T>(pass.input_size),
       [&](Index f) { return pass.add_dx ? static_cast<const T*>(pass.dx[f]) : nullptr; },

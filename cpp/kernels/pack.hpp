@@ -60,11 +60,11 @@ void transpose_rows(const T* from, Index from_stride, Index rows, Index length, 
 
 // A plain matrix into rows [k_begin, k_begin + count) of the packed gates.
 template <class T>
-void pack_gates(const T* plain, Index count, Index k_begin, const PackedLayer<T>& to,
-                Share blocks) {
+void pack_gates(const Part& part, const T* plain, Index count, Index k_begin,
+                const PackedLayer<T>& to, Share blocks) {
   constexpr Index V = width<T>;
   const Index depth = to.input_size + to.output;
-  for (Index block = blocks.begin; block < blocks.end; ++block) {
+  for (Index block = blocks.begin; block < blocks.end && !stopped(part); ++block) {
     const Index unit = block * V, units = smaller(V, to.hidden - unit);
     T* panel = to.gates + (block * depth + k_begin) * panel_width<T>;
     for (Index k = 0; k < count; k += pack_run)
@@ -89,9 +89,9 @@ void pack_bias(const PlainLayer<T>& plain, const PackedLayer<T>& to, Share block
 // Calls f(column, lanes, out, stride) for each packet of columns of a matrix in panels: `lanes` of
 // its scalars are columns of the matrix, row k begins at out + k * stride.
 template <class T, class F>
-void for_packets(Index rows, Index columns, T* to, Share panels, const F& f) {
+void for_packets(const Part& part, Index rows, Index columns, T* to, Share panels, const F& f) {
   constexpr Index V = width<T>;
-  for (Index panel = panels.begin; panel < panels.end; ++panel) {
+  for (Index panel = panels.begin; panel < panels.end && !stopped(part); ++panel) {
     const Index packets = packets_in_panel<T>(columns, panel);
     for (Index packet = 0; packet < packets; ++packet) {
       const Index column = panel * panel_width<T> + packet * V;
@@ -103,31 +103,32 @@ void for_packets(Index rows, Index columns, T* to, Share panels, const F& f) {
 
 // The transpose of a plain columns x rows matrix into panels of rows x columns.
 template <class T>
-void pack_panels(const T* plain, Index rows, Index columns, T* to, Share panels) {
-  for_packets(rows, columns, to, panels, [&](Index column, Index lanes, T* out, Index stride) {
-    transpose_rows(plain + column * rows, rows, lanes, rows, out, stride);
-  });
+void pack_panels(const Part& part, const T* plain, Index rows, Index columns, T* to, Share panels) {
+  for_packets(part, rows, columns, to, panels,
+              [&](Index column, Index lanes, T* out, Index stride) {
+                transpose_rows(plain + column * rows, rows, lanes, rows, out, stride);
+              });
 }
 
 template <class T>
 void pack(const PlainLayer<T>& plain, const PackedLayer<T>& to, Part part) {
   const Share blocks = share_of(unit_blocks<T>(to.hidden), part);
-  pack_gates(plain.weight_ih, to.input_size, 0, to, blocks);
-  pack_gates(plain.weight_hh, to.output, to.input_size, to, blocks);
+  pack_gates(part, plain.weight_ih, to.input_size, 0, to, blocks);
+  pack_gates(part, plain.weight_hh, to.output, to.input_size, to, blocks);
   pack_bias(plain, to, blocks);
   if (to.projected)
-    pack_panels(plain.weight_hr, to.hidden, to.output, to.projection,
+    pack_panels(part, plain.weight_hr, to.hidden, to.output, to.projection,
                 share_of(panel_count<T>(to.output), part));
 }
 
 // Rows [k_begin, k_begin + columns) of the packed gates, transposed: panels of 4H x columns.
 template <class T>
-void transpose_gates(const PackedLayer<T>& from, Index k_begin, Index columns, T* to,
-                     Share panels) {
+void transpose_gates(const Part& part, const PackedLayer<T>& from, Index k_begin, Index columns,
+                     T* to, Share panels) {
   constexpr Index V = width<T>;
   const Index hidden = from.hidden, depth = from.input_size + from.output;
   for_packets(
-      gate_count * hidden, columns, to, panels,
+      part, gate_count * hidden, columns, to, panels,
       [&](Index column, Index lanes, T* out, Index stride) {
         for (Index unit = 0; unit < hidden; unit += V)
           for (Index gate = 0; gate < gate_count; ++gate)
@@ -140,18 +141,19 @@ void transpose_gates(const PackedLayer<T>& from, Index k_begin, Index columns, T
 
 // Panels of H x P into panels of P x H.
 template <class T>
-void transpose_projection(const PackedLayer<T>& from, T* to, Share panels) {
+void transpose_projection(const Part& part, const PackedLayer<T>& from, T* to, Share panels) {
   constexpr Index V = width<T>;
-  for_packets(
-      from.output, from.hidden, to, panels, [&](Index unit, Index lanes, T* out, Index stride) {
-        for (Index p = 0; p < from.output; p += V) {
-          const Index panel = p / panel_width<T>;
-          const Index width_there = packets_in_panel<T>(from.output, panel) * V;
-          transpose_rows(from.projection + panel * from.hidden * panel_width<T> +
-                             unit * width_there + p % panel_width<T>,
-                         width_there, lanes, smaller(V, from.output - p), out + p * stride, stride);
-        }
-      });
+  for_packets(part, from.output, from.hidden, to, panels,
+              [&](Index unit, Index lanes, T* out, Index stride) {
+                for (Index p = 0; p < from.output; p += V) {
+                  const Index panel = p / panel_width<T>;
+                  const Index width_there = packets_in_panel<T>(from.output, panel) * V;
+                  transpose_rows(from.projection + panel * from.hidden * panel_width<T> +
+                                     unit * width_there + p % panel_width<T>,
+                                 width_there, lanes, smaller(V, from.output - p), out + p * stride,
+                                 stride);
+                }
+              });
 }
 
 // From the packed weights, not the plain ones: a tape keeps its packed weights, so gradients
@@ -159,9 +161,9 @@ void transpose_projection(const PackedLayer<T>& from, T* to, Share panels) {
 template <class T>
 void transpose(const PackedLayer<T>& from, const TransposedLayer<T>& to, Part part) {
   const auto share = [&](Index columns) { return share_of(panel_count<T>(columns), part); };
-  transpose_gates(from, 0, from.input_size, to.input, share(from.input_size));
-  transpose_gates(from, from.input_size, from.output, to.recurrent, share(from.output));
-  if (from.projected) transpose_projection(from, to.projection, share(from.hidden));
+  transpose_gates(part, from, 0, from.input_size, to.input, share(from.input_size));
+  transpose_gates(part, from, from.input_size, from.output, to.recurrent, share(from.output));
+  if (from.projected) transpose_projection(part, from, to.projection, share(from.hidden));
 }
 
 }  // namespace

@@ -29,10 +29,13 @@ class Restore {
   // Nobody is waited for: a unit's c asks for its own gates only.
   void run() const {
     for (Index block = blocks_.begin; block < blocks_.end; ++block)
-      for_row_tiles(0, pass_.frames, [&](Index begin, auto row_count) {
-        gate_tile<decltype(row_count)::value>(begin, block);
-      });
-    for (Index s = 0; s < step_count(part_); ++s) cells(visited(part_, pass_.reverse, s));
+      for_row_tiles(
+          0, pass_.frames, [&] { return stopped(part_); },
+          [&](Index begin, auto row_count) {
+            gate_tile<decltype(row_count)::value>(begin, block);
+          });
+    for (Index s = 0; s < step_count(part_) && !stopped(part_); ++s)
+      cells(visited(part_, pass_.reverse, s));
   }
 
  private:

@@ -25,6 +25,8 @@ constexpr int max_panels(int rows) { return max_accumulators / (packets_per_pane
 template <class T>
 constexpr Index panel_width = packets_per_panel * width<T>;
 
+inline bool stopped(const Part& part) { return part.stopped(part.team); }
+
 // A matrix in the order the tile reads it: panels of 4 V columns, each row by row. The last panel
 // has only the packets it needs, filled up with zeros.
 template <class T>
@@ -71,6 +73,13 @@ struct Tile {
   template <class Left>
   EIGEN_STRONG_INLINE void accumulate(const Left& left, Index depth, const T* panel,
                                       Index panel_stride) {
+    // A copy whose indices are all constants: the array itself, walked by a loop after the product,
+    // would be stored at every k where GCC cannot move stores past an intrinsic (aarch64).
+    P sum[R][B * G];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+      for (int v = 0; v < B * G; ++v) sum[r][v] = acc[r][v];
     for (Index k = 0; k < depth; ++k) {
       const T* row = panel + k * (G * width<T>);
       // The fewer operands, of the left side or of the panels, wait in registers for the others.
@@ -82,7 +91,7 @@ struct Tile {
         for (int v = 0; v < B * G; ++v) {
           const P weight = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
 #pragma GCC unroll 6
-          for (int r = 0; r < R; ++r) acc[r][v] = simd::pmadd(value[r], weight, acc[r][v]);
+          for (int r = 0; r < R; ++r) sum[r][v] = simd::pmadd(value[r], weight, sum[r][v]);
         }
       } else {
         P weight[B * G];
@@ -93,10 +102,14 @@ struct Tile {
         for (int r = 0; r < R; ++r) {
           const P value = broadcast<P>(left.at(r, k));
 #pragma GCC unroll 24
-          for (int v = 0; v < B * G; ++v) acc[r][v] = simd::pmadd(value, weight[v], acc[r][v]);
+          for (int v = 0; v < B * G; ++v) sum[r][v] = simd::pmadd(value, weight[v], sum[r][v]);
         }
       }
     }
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+      for (int v = 0; v < B * G; ++v) acc[r][v] = sum[r][v];
   }
 };
 
@@ -119,15 +132,23 @@ EIGEN_STRONG_INLINE void with_constant(Index n, const F& f) {
 }
 
 // Calls f(first, Constant<R>{}) for tiles that cover the rows evenly: 7 rows are 3 + 4, not 6 + 1.
-template <class F>
-EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
+// Leaves when stopped() says so, which is asked before the first tile and then now and again.
+template <class Stopped, class F>
+EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const Stopped& stopped, const F& f) {
+  constexpr Index tiles_between = 64;
   const Index count = end - begin;
   const Index tiles = ceil_div(count, max_rows);
   for (Index i = 0; i < tiles; ++i) {
+    if (i % tiles_between == 0 && stopped()) return;
     const Index first = share_begin(count, i, tiles);
     with_constant<max_rows>(share_begin(count, i + 1, tiles) - first,
                             [&](auto rows) { f(begin + first, rows); });
   }
+}
+
+template <class F>
+EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
+  for_row_tiles(begin, end, [] { return false; }, f);
 }
 
 // Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
@@ -197,10 +218,11 @@ EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* pan
 // Rows of k kept in L2 beside the panel slice while many row tiles pass over it.
 constexpr Index depth_slice = 512;
 
-// out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end).
+// out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end),
+// unless the call of `part`, which is not looked at otherwise, is stopped.
 // Few rows, who read the whole matrix each time, may ask for its panels from the last to the first.
 template <class T, class Left, class Init, class Out>
-void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
+void multiply(const Part& part, const Left& left, Index row_begin, Index row_end, Index depth,
               const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
               const Out& out, bool backwards = false) {
   const bool one_tile = row_end - row_begin <= max_rows;
@@ -225,9 +247,11 @@ void multiply(const Left& left, Index row_begin, Index row_end, Index depth,
     Index k = 0;
     do {
       const Index k_end = smaller(depth, k + depth_slice);
-      for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
-        run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
-      });
+      for_row_tiles(
+          row_begin, row_end, [&] { return stopped(part); },
+          [&](Index first, auto row_count) {
+            run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
+          });
       k = k_end;
     } while (k < depth);
   };

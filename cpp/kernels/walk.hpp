@@ -51,6 +51,13 @@ inline RowRange rows_beginning(const Steps& steps, bool reverse, Index t, const 
   return rows_ending(steps, !reverse, t, part);
 }
 
+// Steps of one row each after which to ask whether the call is stopped: a question costs some
+// nanoseconds, and a step of few weights costs little more.
+inline Index steps_between_questions(Index weights) { return 1 + (1 << 17) / weights; }
+
+// The same in a loop over rows, for some of them.
+inline bool stopped_at(const Part& part, Index row) { return row % 64 == 63 && stopped(part); }
+
 inline void wait(const Part& part) {
   if (part.shares > 1) part.wait_all(part.team);
 }

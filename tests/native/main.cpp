@@ -1,0 +1,31 @@
+// The core without Python: for CPUs and systems where there is none, or where it would be slow.
+// One line per case; the exit code is 1 when anything failed. LSTM_NATIVE_ISA is heeded.
+#include <cstdio>
+#include <exception>
+
+#include "checks.hpp"
+#include "dispatch.hpp"
+
+namespace {
+int checked = 0, failed = 0;
+}
+
+void check(bool holds, const char* what) {
+  ++checked;
+  if (holds) return;
+  ++failed;
+  std::printf("  failed: %s\n", what);
+}
+
+int main() try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a crash still tells which case it was
+  lstm_native::choose_table();
+  std::printf("kernels: %s\n", lstm_native::active_table().name);
+  check_activations();
+  check_networks();
+  std::printf("%d checks, %d failed\n", checked, failed);
+  return failed > 0;
+} catch (const std::exception& error) {
+  std::printf("%s\n", error.what());
+  return 1;
+}
