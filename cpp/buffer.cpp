@@ -68,21 +68,36 @@ class Store {
     return found;
   }
 
+  // Blocks go back to the system after the lock is let go: that takes long, and who tries the lock
+  // meanwhile would do without the store.
   void give(Block block) {
-    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    if (!lock || block.bytes > largest_kept_block) return unmap(block);
-    std::size_t leaving = 0;
-    for (; kept_ + block.bytes > most_kept || blocks_.size() - leaving == most_blocks; ++leaving) {
-      kept_ -= blocks_[leaving].bytes;
-      unmap(blocks_[leaving]);
-    }
-    blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(leaving));
-    blocks_.push_back(block);
-    kept_ += block.bytes;
+    if (block.bytes > largest_kept_block) return unmap(block);
+    Block leaving[most_blocks];
+    const std::size_t count = keep(block, leaving);
+    for (std::size_t i = 0; i < count; ++i) unmap(leaving[i]);
   }
 
  private:
   static constexpr std::size_t most_blocks = 64;
+
+  // How many blocks have to leave instead, this one if the lock is taken.
+  std::size_t keep(Block block, Block (&leaving)[most_blocks]) {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock) {
+      leaving[0] = block;
+      return 1;
+    }
+    std::size_t count = 0;
+    for (; kept_ + block.bytes > most_kept || blocks_.size() - count == most_blocks; ++count) {
+      leaving[count] = blocks_[count];
+      kept_ -= blocks_[count].bytes;
+    }
+    blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(count));
+    blocks_.push_back(block);
+    kept_ += block.bytes;
+    return count;
+  }
+
   std::mutex mutex_;
   std::vector<Block> blocks_;
   Index kept_ = 0;

@@ -89,6 +89,7 @@ struct ForwardPass {
   Frames<T> y;         // [P], this direction's half of the output frame
   T* h;                // [N, P] by the caller's row: h_0 in, h_n out
   T* c;                // [N, H] by the caller's row: c_0 in, c_n out
+  Frames<T> c_frames;  // [H] c of each step out; base null: nobody asks
   T* cell_output;      // [N, H] by sorted row: o tanh(c) before the projection; null without
   T* gates;            // [F, 4H] activated gates out; null: not kept
   T* cells;            // [F, H] c out, or [.., H] where `kept` says; null: not kept
@@ -98,17 +99,18 @@ struct ForwardPass {
   const T* zeros;      // [P], read where steps.anew says so
 };
 
-// Activated gates and c of a run of frames once more, from the x and h that are still there.
+// Activated gates and c once more, from the x and h that are still there: first what goes into the
+// gates of a run of frames, then c over the steps of the part. A pass may do either alone.
 template <class T>
 struct RestorePass {
   PackedLayer<T> weights;
   Steps steps;
   bool reverse;
-  Index frames;            // of the steps of the part
+  Index first, frames;     // tape frames [first, first + frames)
   const T* const* x;       // [frames] pointers to [I]
   const T* const* h_prev;  // [frames] pointers to [P]
   const T* c_0;            // [N, H] by the caller's row
-  T* gates;                // [.., 4H] out
+  T* gates;                // [.., 4H] out, for c in
   T* cells;                // [.., H] out; of the step before the scan's first in
   Index frame_begin;       // where the memory of gates and cells begins
   const T* zeros;          // [H], read where steps.anew says so
@@ -121,16 +123,17 @@ struct BackwardPass {
   bool projected;
   Steps steps;
   bool reverse;
-  T* gates;            // [.., 4H] activated gates in, dz out
-  T* cells;            // [.., H] c in; o tanh(c) out when projected
-  Index frame_begin;   // where the memory of gates, cells and dh_frames begins
-  const T* c_0;        // [N, H] by the caller's row
-  Frames<const T> dy;  // [P]; base null: zeros
-  T* dh;               // [N, P] by the caller's row: d h_n in, d h_0 out
-  T* dc;               // [N, H] by the caller's row: d c_n in, d c_0 out
-  T* dh_frames;        // [.., P] dh of every frame when projected, else [N, P] of the step
-  T* d_cell_output;    // [N, H] by sorted row; null without projection
-  const T* zeros;      // [4H], read where steps.anew says so
+  T* gates;                    // [.., 4H] activated gates in, dz out
+  T* cells;                    // [.., H] c in; o tanh(c) out when projected
+  Index frame_begin;           // where the memory of gates, cells and dh_frames begins
+  const T* c_0;                // [N, H] by the caller's row
+  Frames<const T> dy;          // [P]; base null: zeros
+  Frames<const T> d_c_frames;  // [H] of c of each step; base null: zeros
+  T* dh;                       // [N, P] by the caller's row: d h_n in, d h_0 out
+  T* dc;                       // [N, H] by the caller's row: d c_n in, d c_0 out
+  T* dh_frames;                // [.., P] dh of every frame when projected, else [N, P] of the step
+  T* d_cell_output;            // [N, H] by sorted row; null without projection
+  const T* zeros;              // [4H], read where steps.anew says so
 };
 
 // Parameter and input gradients of a run of frames, summed in the order given. A thread owns share

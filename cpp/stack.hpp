@@ -34,9 +34,9 @@ void record(Tape<T>& tape);
 // The gradients of one recorded call.
 template <class T>
 struct Gradients {
-  const T* dy;  // laid out by dy_offsets; null: zeros
-  Offsets dy_offsets;
-  T* dx;  // laid out by dx_offsets, written
+  LayerFrames<const T> dy;       // [D * P]
+  LayerFrames<const T> d_cells;  // [D * H]
+  T* dx;                         // laid out by dx_offsets, written
   Offsets dx_offsets;
   T* dh;            // [L * D, N, P] d h_n in, d h_0 out
   T* dc;            // [L * D, N, H] d c_n in, d c_0 out

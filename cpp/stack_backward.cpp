@@ -24,7 +24,7 @@ class BackwardStack {
         gradients_(gradients),
         plan_(plan_stack<T>(config_, schedule_, Pass::backward, tape.dropout().active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
-        dx_for_cells_(!config_.bidirectional && !config_.projected() && !tape.kept()) {
+        dx_in_cells_(!config_.bidirectional && !config_.projected() && !tape.kept()) {
     const Index D = config_.directions(), H = config_.hidden_size, P = config_.output_size();
     const Kernels<T>& k = kernels<T>();
     const Index widest =
@@ -47,14 +47,14 @@ class BackwardStack {
       d_cell_output_ = Buffer<T>(checked_product(D, checked_product(schedule_.batch(), H)));
     if (schedule_.view().anew) zeros_ = zero_buffer<T>(4 * H);
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
-    for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_for_cells_; ++l)
+    for (Index l = 0; l + 1 < config_.num_layers && l < 2 && !dx_in_cells_; ++l)
       inner_dx_.emplace_back(inner);
 
     chunk_ = std::clamp(schedule_.frames(), Index{1}, chunk_frames);
     panels_ = Buffer<T>(k.panel_size(chunk_, widest) + k.panel_size(chunk_, P) +
                         (config_.projected() ? k.panel_size(chunk_, H) : 0));
     for (int thread = 0; thread < plan_.threads; ++thread) {
-      pointers_.emplace_back(tape_.kept() ? frames : chunk_);
+      pointers_.emplace_back(chunk_);
       left_.emplace_back(chunk_ * k.left_columns);
     }
   }
@@ -73,11 +73,11 @@ class BackwardStack {
   struct Transposed {
     Buffer<T> input, recurrent, projection;
   };
-  // Frames of a chunk or a segment, as a thread sees them.
+  // Where all that belongs to the frames of a chunk stands. Each thread has its own.
   struct Pointers {
     explicit Pointers(Index count)
         : x(count), h_prev(count), dz(count), dh(count), cell_output(count), dx(count) {}
-    std::vector<const T*> x, h_prev, dz, dh, cell_output;
+    std::vector<const T*> x, h_prev, dz, dh, cell_output;  // the last two only when projected
     std::vector<T*> dx;
   };
   // Gates and c of a layer and direction from frame `begin` on.
@@ -93,7 +93,7 @@ class BackwardStack {
 
   // d of the input of a layer above the first, [F, D * P].
   T* inner_dx(Index layer) {
-    return dx_for_cells_ ? tape_.cells(layer, 0) : inner_dx_[(layer - 1) % 2].data();
+    return dx_in_cells_ ? tape_.cells(layer, 0) : inner_dx_[(layer - 1) % 2].data();
   }
 
   // d of a layer's input; of layer 0 the caller's memory.
@@ -103,11 +103,21 @@ class BackwardStack {
   }
 
   Frames<const T> x(Index layer) {
-    return layer == 0 ? tape_.sequences().x_offsets.at(tape_.sequences().x)
-                      : inner_offsets_.at(static_cast<const T*>(tape_.dropped(layer - 1)));
+    if (layer == 0) return tape_.sequences().x_offsets.at(tape_.sequences().x);
+    return tape_.dropout().active()
+               ? inner_offsets_.at(static_cast<const T*>(tape_.dropped(layer - 1)))
+               : y(layer - 1);
   }
 
-  bool last(Index layer) const { return layer + 1 == config_.num_layers; }
+  Frames<const T> y(Index layer) {
+    const Frames<T> output = last(layer) || tape_.sequences().y_stride != 0
+                                 ? tape_.sequences().output(below_last(layer))
+                                 : inner_offsets_.at(tape_.output(layer));
+    return {output.base, output.step, output.row};
+  }
+
+  Index below_last(Index layer) const { return config_.num_layers - 1 - layer; }
+  bool last(Index layer) const { return below_last(layer) == 0; }
 
   void run_layer(Index layer, const Team& team) {
     const Index D = config_.directions();
@@ -127,14 +137,28 @@ class BackwardStack {
     if (team.stopped()) return;  // somebody may still be reading
     if (team.rank() == 0) {
       tape_.release_gates(layer);
-      if (!last(layer) || !dx_for_cells_) tape_.release_cells(dx_for_cells_ ? layer + 1 : layer);
+      if (!last(layer) || !dx_in_cells_) tape_.release_cells(dx_in_cells_ ? layer + 1 : layer);
     }
-    if (layer > 0 && tape_.dropout().active()) {
-      T* d_input = inner_dx(layer);
-      apply_dropout(tape_.dropout(), layer - 1, d_input, d_input,
-                    schedule_.frames() * config_.frame_size(), team);
-      team.wait();
-    }
+    if (layer > 0) finish_inner_dx(layer, team);
+  }
+
+  // d of this layer's input goes back through the dropout below it, and what the caller gives for
+  // the output of the layer below is added. Nobody reads it before that layer's weights have been
+  // transposed, for which all wait.
+  void finish_inner_dx(Index layer, const Team& team) {
+    const Frames<const T> given = gradients_.dy.at(below_last(layer - 1));
+    if (!tape_.dropout().active() && !given.base) return;
+    const Index width = config_.frame_size();
+    T* d = inner_dx(layer);
+    for_pieces(schedule_.frames(), width, team, [&](const Range& frames) {
+      if (tape_.dropout().active())
+        tape_.dropout().apply(layer - 1, d, d, frames.begin * width, frames.end * width);
+      if (given.base)
+        for_frames(schedule_, frames, [&](Index frame, Index t, Index r) {
+          const T* from = given.base + given.step[t] + given.row[r];
+          for (Index j = 0; j < width; ++j) d[frame * width + j] += from[j];
+        });
+    });
   }
 
   Memory recorded(Index layer, Index direction) {
@@ -206,8 +230,6 @@ class BackwardStack {
     const Index* first = schedule_.view().first;
     Pointers& pointers = pointers_[team.rank()];
     RestorePass<T> pass{};
-    pass.frames = first[steps.end] - first[steps.begin];
-    point(layer, direction, {first[steps.begin], first[steps.end]}, to, false, pointers);
     pass.weights = tape_.weights().layer(layer, direction);
     pass.reverse = direction == 1;
     pass.steps = schedule_.view(pass.reverse);
@@ -219,6 +241,13 @@ class BackwardStack {
     pass.cells = to.cells;
     pass.frame_begin = to.begin;
     Part part = output_part(team);
+    for (pass.first = first[steps.begin]; pass.first < first[steps.end] && !team.stopped();
+         pass.first += chunk_) {
+      pass.frames = std::min(chunk_, first[steps.end] - pass.first);
+      point(layer, direction, {pass.first, pass.first + pass.frames}, to, false, pointers);
+      kernels<T>().restore(pass, part);
+    }
+    pass.frames = 0;
     part.step_begin = steps.begin;
     part.step_end = steps.end;
     part.row_end = schedule_.batch();
@@ -242,9 +271,11 @@ class BackwardStack {
     pass.c_0 = tape_.c_0(layer, direction);
     if (!last(layer))
       pass.dy = inner_offsets_.at(static_cast<const T*>(inner_dx(layer + 1)));
-    else if (gradients_.dy)
-      pass.dy = gradients_.dy_offsets.at(gradients_.dy);
+    else
+      pass.dy = gradients_.dy.at(0);
     if (pass.dy.base) pass.dy.base += direction * P;
+    pass.d_c_frames = gradients_.d_cells.at(below_last(layer));
+    if (pass.d_c_frames.base) pass.d_c_frames.base += direction * H;
     pass.zeros = zeros_.data();
     pass.dh = gradients_.dh + state * N * P;
     pass.dc = gradients_.dc + state * N * H;
@@ -301,38 +332,31 @@ class BackwardStack {
     kernels<T>().gradients(pass, part);
   }
 
-  // Where all that belongs to tape frames [begin, end) stands, in their order or in the opposite.
+  // Fills in where tape frames stand whose gates and c are in `memory`: the first of them at 0, or
+  // if `descending` the last.
   void point(Index layer, Index direction, const Range& frames, const Memory& memory,
              bool descending, Pointers& pointers) {
     const Steps steps = schedule_.view(direction == 1);
     const Index H = config_.hidden_size, P = config_.output_size();
     const Frames<const T> from = x(layer);
     const Frames<T> to = dx(layer);
-    Frames<const T> y =
-        last(layer) ? tape_.sequences().y_offsets.at(static_cast<const T*>(tape_.sequences().y))
-                    : inner_offsets_.at(static_cast<const T*>(tape_.output(layer)));
-    y.base += direction * P;
-    Index t = std::upper_bound(steps.first, steps.first + steps.steps + 1, frames.begin) -
-              steps.first - 1;
-    Index r = frames.begin - steps.first[t];
-    for (Index frame = frames.begin; frame < frames.end; ++frame, ++r) {
-      if (r == steps.rows[t]) {
-        ++t;
-        r = 0;
-      }
+    Frames<const T> h = y(layer);
+    h.base += direction * P;
+    for_frames(schedule_, frames, [&](Index frame, Index t, Index r) {
       const Index before = direction == 1 ? t + 1 : t - 1;
       const bool begins = before < 0 || before == steps.steps || r >= steps.rows[before];
       const Index f = descending ? frames.end - 1 - frame : frame - frames.begin;
-      const Index there = frame - memory.begin;
+      const Index kept = frame - memory.begin;  // its place in memory
       pointers.x[f] = from.base + from.step[t] + from.row[r];
       pointers.dx[f] = to.base + to.step[t] + to.row[r];
       pointers.h_prev[f] = steps.anew && steps.anew[frame] ? zeros_.data()
                            : begins ? tape_.h_0(layer, direction) + steps.order[r] * P
-                                    : y.base + y.step[before] + y.row[r];
-      pointers.dz[f] = memory.gates + there * 4 * H;
-      pointers.cell_output[f] = memory.cells + there * H;
-      pointers.dh[f] = dh_.data() + direction * dh_offset_ + there * P;
-    }
+                                    : h.base + h.step[before] + h.row[r];
+      pointers.dz[f] = memory.gates + kept * 4 * H;
+      if (!config_.projected()) return;
+      pointers.cell_output[f] = memory.cells + kept * H;
+      pointers.dh[f] = dh_.data() + direction * dh_offset_ + kept * P;
+    });
   }
 
   Tape<T>& tape_;
@@ -341,8 +365,8 @@ class BackwardStack {
   const Gradients<T>& gradients_;
   const StackPlan plan_;
   const Offsets inner_offsets_;
-  const bool dx_for_cells_;  // a layer's d input takes the place of its c, which is as large
-  Index dh_offset_;          // from one direction's dh to the other's
+  const bool dx_in_cells_;  // a layer's d input takes the place of its c, which is as large
+  Index dh_offset_;         // from one direction's dh to the other's
   Transposed transposed_[2];
   Buffer<T> gates_, cells_;  // of one segment
   Buffer<T> dh_, d_cell_output_, panels_, zeros_;
@@ -355,8 +379,9 @@ class BackwardStack {
 
 template <class T>
 bool backward(Tape<T>& tape, const Gradients<T>& gradients) {
+  if (tape.consumed()) return false;
   BackwardStack<T> stack(tape, gradients);  // all memory is had before anything is spent
-  if (!tape.consume()) return false;
+  if (!tape.consume()) return false;        // by another thread meanwhile
   stack.run();
   tape.release();
   return true;

@@ -21,7 +21,7 @@ class ForwardStack {
         plan_(plan_stack<T>(config_, schedule_, Pass::forward, dropout.active())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
-    if (!tape_)
+    if (!tape_ && (sequences_.y_stride == 0 || dropout_.active()))
       for (Index l = 0; l + 1 < config_.num_layers && (l < 2 || plan_.chunk); ++l)
         inner_.emplace_back(inner);
     if (config_.projected())
@@ -52,11 +52,27 @@ class ForwardStack {
   }
 
  private:
-  // [F, D * P] of an inner layer, before and after dropout.
-  T* output(Index layer) {
+  // Memory of our own for an inner layer's output, [F, D * P], and for what dropout makes of it.
+  T* inner(Index layer) {
     return tape_ ? tape_->output(layer) : inner_[layer % inner_.size()].data();
   }
-  T* dropped(Index layer) { return tape_ ? tape_->dropped(layer) : output(layer); }
+  T* dropped(Index layer) {
+    return tape_ ? tape_->dropped(layer) : inner_[layer % inner_.size()].data();
+  }
+
+  Index below_last(Index layer) const { return config_.num_layers - 1 - layer; }
+
+  Frames<T> output(Index layer) {
+    return below_last(layer) == 0 || sequences_.y_stride != 0 ? sequences_.output(below_last(layer))
+                                                              : inner_offsets_.at(inner(layer));
+  }
+
+  Frames<const T> input(Index layer) {
+    if (layer == 0) return sequences_.x_offsets.at(sequences_.x);
+    const Frames<T> below =
+        dropout_.active() ? inner_offsets_.at(dropped(layer - 1)) : output(layer - 1);
+    return {below.base, below.step, below.row};
+  }
 
   void run_layer(Index layer, const Team& team) {
     const LayerPlan& plan = plan_.of(layer);
@@ -66,10 +82,26 @@ class ForwardStack {
     });
     team.wait();
     if (layer + 1 < config_.num_layers && dropout_.active()) {
-      apply_dropout(dropout_, layer, output(layer), dropped(layer),
-                    schedule_.frames() * config_.frame_size(), team);
+      for_pieces(schedule_.frames(), config_.frame_size(), team,
+                 [&](const Range& frames) { drop(layer, frames); });
       team.wait();
     }
+  }
+
+  // Masks stand in the order of the tape: an output that lies as the caller wants it is copied.
+  void drop(Index layer, const Range& frames) {
+    const Index width = config_.frame_size();
+    if (sequences_.y_stride != 0) take_output(layer, frames);
+    dropout_.apply(layer, sequences_.y_stride != 0 ? dropped(layer) : inner(layer), dropped(layer),
+                   frames.begin * width, frames.end * width);
+  }
+
+  void take_output(Index layer, const Range& frames) {
+    const Frames<T> from = output(layer);
+    const Index width = config_.frame_size();
+    for_frames(schedule_, frames, [&](Index frame, Index t, Index r) {
+      std::copy_n(from.base + from.step[t] + from.row[r], width, dropped(layer) + frame * width);
+    });
   }
 
   // Wave w computes chunk w - l of every layer l: what it reads was written in the wave before.
@@ -91,16 +123,16 @@ class ForwardStack {
   void run_direction(Index layer, Index direction, const Part& part, int thread) {
     const Index H = config_.hidden_size, P = config_.output_size(), N = schedule_.batch();
     const Index state = layer * config_.directions() + direction;
-    const bool last = layer + 1 == config_.num_layers;
     ForwardPass<T> pass{};
     pass.weights = weights_.layer(layer, direction);
     pass.reverse = direction == 1;
     pass.steps = schedule_.view(pass.reverse);
     pass.zeros = zeros_.data();
-    pass.x = layer == 0 ? sequences_.x_offsets.at(sequences_.x)
-                        : inner_offsets_.at(static_cast<const T*>(dropped(layer - 1)));
-    pass.y = last ? sequences_.y_offsets.at(sequences_.y) : inner_offsets_.at(output(layer));
+    pass.x = input(layer);
+    pass.y = output(layer);
     pass.y.base += direction * P;
+    pass.c_frames = sequences_.cells.at(below_last(layer));
+    if (pass.c_frames.base) pass.c_frames.base += direction * H;
     pass.h = sequences_.h + state * N * P;
     pass.c = sequences_.c + state * N * H;
     if (config_.projected())

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "dropout.hpp"
 #include "part.hpp"
 #include "plan.hpp"
 
@@ -23,7 +22,7 @@ void for_directions(Index directions, const LayerPlan& plan, const Team& team, c
   }
 }
 
-// Of steps, or of equal things.
+// Steps, rows, frames or elements [begin, end).
 struct Range {
   Index begin, end;
 };
@@ -53,19 +52,35 @@ void for_stretches(const LayerPlan& plan, const Schedule& schedule, Range steps,
   if (!falling && units) by_units();
 }
 
+// Calls f(frame, step, row) for a run of the tape's frames.
+template <class F>
+void for_frames(const Schedule& schedule, Range frames, const F& f) {
+  const Steps steps = schedule.view();
+  Index t =
+      std::upper_bound(steps.first, steps.first + steps.steps + 1, frames.begin) - steps.first - 1;
+  Index r = frames.begin - steps.first[t];
+  for (Index frame = frames.begin; frame < frames.end; ++frame, ++r) {
+    if (r == steps.rows[t]) {
+      ++t;
+      r = 0;
+    }
+    f(frame, t, r);
+  }
+}
+
 // This thread's share.
 inline Range team_range(Index count, const Team& team) {
   return {count * team.rank() / team.size(), count * (team.rank() + 1) / team.size()};
 }
 
-// This thread's share of a boundary's masks, `count` elements in all.
-template <class T>
-void apply_dropout(const Dropout& dropout, Index boundary, const T* from, T* to, Index count,
-                   const Team& team) {
-  constexpr Index piece = 1 << 20;  // some hundred microseconds
-  const Range share = team_range(count, team);
+// Calls f(frames) for this thread's share of the tape's frames, piece by piece until the call is
+// stopped.
+template <class F>
+void for_pieces(Index frames, Index width, const Team& team, const F& f) {
+  const Index piece = 1 + (Index{1} << 20) / width;  // some hundred microseconds
+  const Range share = team_range(frames, team);
   for (Index i = share.begin; i < share.end && !team.stopped(); i += piece)
-    dropout.apply(boundary, from, to, i, std::min(i + piece, share.end));
+    f(Range{i, std::min(i + piece, share.end)});
 }
 
 }  // namespace lstm_native

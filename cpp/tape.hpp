@@ -21,6 +21,21 @@
 
 namespace lstm_native {
 
+// Frames of the last layer, or of every layer.
+template <class T>
+struct LayerFrames {
+  T* last = nullptr;  // null: none
+  Offsets offsets;
+  bool every = false;  // else only the last layer's are there
+  Index stride = 0;    // from one layer to the next; layers may share their frames
+
+  // Of the layer so many below the last; base null when they are not there.
+  Frames<T> at(Index below) const {
+    const bool there = last && (below == 0 || every);
+    return offsets.at(there ? last - below * stride : nullptr);
+  }
+};
+
 // The sequences of one call.
 template <class T>
 struct Sequences {
@@ -30,6 +45,12 @@ struct Sequences {
   T* y;
   T* h;  // [L * D, N, P] by the caller's row
   T* c;  // [L * D, N, H]
+  // From one layer's output to the next, of which y is the last; 0: inner outputs are not asked
+  // for.
+  Index y_stride = 0;
+  LayerFrames<T> cells{};  // [D * H] c of every step
+
+  Frames<T> output(Index below) const { return y_offsets.at(y - below * y_stride); }
 };
 
 // Frames whose gradients are summed in registers before the weight gradients are stored and taken
@@ -57,8 +78,9 @@ class Tape {
       cells_.emplace_back(checked_product(kept_frames, hidden));
     }
     for (Index l = 0; l + 1 < config_.num_layers; ++l) {
-      outputs_.emplace_back(checked_product(frames, config_.frame_size()));
-      if (dropout_.active()) dropped_.emplace_back(outputs_.back().size());
+      const Index inner = checked_product(frames, config_.frame_size());
+      if (sequences_.y_stride == 0) outputs_.emplace_back(inner);
+      if (dropout_.active()) dropped_.emplace_back(inner);
     }
     std::copy_n(sequences_.h, h_0_.size(), h_0_.data());
     std::copy_n(sequences_.c, c_0_.size(), c_0_.data());
@@ -81,11 +103,9 @@ class Tape {
   // what c is where the scan goes from one segment into the next, at kept()[border].
   T* gates(Index layer, Index direction) { return gates_[at(layer, direction)].data(); }
   T* cells(Index layer, Index direction) { return cells_[at(layer, direction)].data(); }
-  // [F, D * P] of an inner layer, and what dropout made of it.
+  // [F, D * P] of an inner layer, unless the caller has it, and what dropout made of it, if active.
   T* output(Index layer) { return outputs_[layer].data(); }
-  T* dropped(Index layer) {
-    return dropout_.active() ? dropped_[layer].data() : outputs_[layer].data();
-  }
+  T* dropped(Index layer) { return dropped_[layer].data(); }
   // [N, P] and [N, H] by the caller's row.
   const T* h_0(Index layer, Index direction) const {
     return h_0_.data() + at(layer, direction) * batch() * config_.output_size();

@@ -49,6 +49,7 @@ class Step:
     c_before: Array
     anew: Array  # bool: the rows whose state before the step was set to zero
     gates: tuple[Array, Array, Array, Array]  # i, f, g, o after their activations
+    c: Array
     tanh_c: Array
 
 
@@ -63,6 +64,8 @@ class Run:
     masks: Sequence[Array] | None
     input_shape: tuple[int, ...]
     scans: list[list[Step]]  # [layer*D + direction][step in the order it was taken]
+    layers: Array  # (L, T, N, D*P), the output of every layer, before its mask
+    cells: Array  # (L, T, N, D*H), c after every step, zero where a row has ended
 
 
 def layers_and_directions(parameters: Mapping[str, Array]) -> tuple[int, int]:
@@ -100,7 +103,8 @@ def forward(
     if c_0 is not None:
         c_n[...] = c_0
 
-    scans = []
+    scans, outputs = [], []
+    cells = np.zeros((layers, steps, batch, directions * hidden), dtype)
     y = np.asarray(x, dtype)
     for layer in range(layers):
         below = y if layer == 0 or masks is None else y * masks[layer - 1]
@@ -110,7 +114,11 @@ def forward(
             own = y[:, :, direction * features : (direction + 1) * features]
             suffix = f"_l{layer}" + ("_reverse" if direction else "")
             scans.append(scan(weights, suffix, below, lengths, resets, h_n[k], c_n[k], own))
-    return Run(y, h_n, c_n, weights, masks, x.shape, scans)
+            for step in scans[-1]:
+                columns = slice(direction * hidden, (direction + 1) * hidden)
+                cells[layer, step.t, step.rows, columns] = step.c
+        outputs.append(y)
+    return Run(y, h_n, c_n, weights, masks, x.shape, scans, np.array(outputs), cells)
 
 
 def scan(
@@ -148,31 +156,42 @@ def scan(
         m = o * tanh_c
         h[rows] = m if w_hr is None else m @ w_hr.T
         y[t, rows] = h[rows]
-        trace.append(Step(t, rows, x[t, rows], h_before, c_before, anew, (i, f, g, o), tanh_c))
+        gates = (i, f, g, o)
+        trace.append(Step(t, rows, x[t, rows], h_before, c_before, anew, gates, c[rows], tanh_c))
     return trace
 
 
 def backward(
-    run: Run, d_output: Array | None = None, d_h_n: Array | None = None, d_c_n: Array | None = None
+    run: Run,
+    d_output: Array | None = None,
+    d_h_n: Array | None = None,
+    d_c_n: Array | None = None,
+    d_layers: Array | None = None,
+    d_cells: Array | None = None,
 ) -> Gradients:
-    """Differentiate sum(d_output * output) + sum(d_h_n * h_n) + sum(d_c_n * c_n)."""
+    """Differentiate the sum of d_output * output, d_h_n * h_n, ... d_cells * cells."""
     layers, directions = layers_and_directions(run.parameters)
     features = run.h_n.shape[2]
+    hidden = run.c_n.shape[2]
     dh, dc = np.zeros_like(run.h_n), np.zeros_like(run.c_n)
-    dy = np.zeros_like(run.output)
-    for total, given in ((dy, d_output), (dh, d_h_n), (dc, d_c_n)):
+    dy, d_inner = np.zeros_like(run.output), np.zeros_like(run.layers)
+    dc_steps = np.zeros_like(run.cells)
+    totals = (dy, dh, dc, d_inner, dc_steps)
+    for total, given in zip(totals, (d_output, d_h_n, d_c_n, d_layers, d_cells), strict=True):
         if given is not None:
             total[...] = given
     grads = {name: np.zeros_like(value) for name, value in run.parameters.items()}
 
     for layer in reversed(range(layers)):
+        dy += d_inner[layer]
         width = run.parameters[f"weight_ih_l{layer}"].shape[1]
         dx = np.zeros((*run.input_shape[:2], width), dy.dtype)
         for direction in range(directions):
             k = layer * directions + direction
             own = dy[:, :, direction * features : (direction + 1) * features]
+            own_c = dc_steps[layer, :, :, direction * hidden : (direction + 1) * hidden]
             suffix = f"_l{layer}" + ("_reverse" if direction else "")
-            scan_backward(run.parameters, suffix, run.scans[k], own, dh[k], dc[k], dx, grads)
+            scan_backward(run.parameters, suffix, run.scans[k], own, own_c, dh[k], dc[k], dx, grads)
         dy = dx if layer == 0 or run.masks is None else dx * run.masks[layer - 1]
     return Gradients(dy, dh, dc, grads)
 
@@ -182,6 +201,7 @@ def scan_backward(
     suffix: str,
     trace: list[Step],
     dy: Array,
+    d_c: Array,
     dh: Array,
     dc: Array,
     dx: Array,
@@ -198,7 +218,7 @@ def scan_backward(
         else:
             grads["weight_hr" + suffix] += dh_now.T @ (o * step.tanh_c)
             dm = dh_now @ w_hr
-        dc_now = dc[rows] + dm * o * (1 - step.tanh_c**2)
+        dc_now = dc[rows] + d_c[step.t, rows] + dm * o * (1 - step.tanh_c**2)
         dz_i = dc_now * g * i * (1 - i)
         dz_f = dc_now * step.c_before * f * (1 - f)
         dz_g = dc_now * i * (1 - g**2)

@@ -4,12 +4,13 @@ A segment has at least 256 frames, so the cases here have several times as many.
 """
 
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import lstm_native
-from builders import Case, differing, network, problem, ragged_lengths, run
+from builders import Case, bits, differing, network, problem, ragged_lengths, run
 from lstm_native import _core
 
 CASES = {
@@ -59,6 +60,32 @@ def test_same_bits_however_work_is_dealt_out(case, rng) -> None:
                 assert not found, f"{dealing}, {threads} threads: {', '.join(found)} differ"
     finally:
         _core.force_dealing("any")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_tapes_of_one_model_go_back_at_once(threads, rng) -> None:
+    """Each restores its segments in memory of its own."""
+    case = Case(T=200, N=24, I=20, H=48, L=2, D=2)
+    lstm = network(case, rng)
+    lstm_native.set_num_threads(threads)
+    problems = [problem(case, rng), problem(case, rng)]
+    expected = [run(lstm, *data) for data in problems]
+    tapes = [lstm.record(data.x, data.state, checkpoint=20)[2] for data in problems]
+    start, gradients = threading.Barrier(2), {}
+
+    def backward(index: int) -> None:
+        data = problems[index]
+        start.wait()
+        gradients[index] = lstm.backward(tapes[index], data.d_output, data.d_state)
+
+    workers = [threading.Thread(target=backward, args=(index,)) for index in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for index, truth in enumerate(expected):
+        for got, array in zip(gradients[index], truth[3:], strict=True):
+            assert bits(got) == bits(array)
 
 
 def test_what_a_tape_holds(rng) -> None:

@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "dropout": {"buffer", "generator", "parallel"},
     "tape": {"dropout", "schedule", "weights"},
     "plan": {"config", "parallel", "schedule", "dispatch"},
-    "stack_team": {"dropout", "part", "plan"},
+    "stack_team": {"part", "plan"},
     "stack": {"tape"},
     "stack_forward": {"stack", "stack_team", "dispatch"},
     "stack_backward": {"stack", "stack_team", "dispatch"},

@@ -153,3 +153,38 @@ def test_resets(directions, kind, rng) -> None:
         sizes = (5, 4, 2, 3, layers, directions, proj, True, kind == "batch_first", dropout)
         case = Case(*sizes, dtype="float64")
         check(case, rng, lengths=lengths, packed=kind == "packed", resets=resets)
+
+
+@pytest.mark.parametrize("kind", ["dense", "batch_first", "lengths"])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_layers_and_cells(directions, kind, rng) -> None:
+    """Gradients of every layer's output and of c at every step, among resets."""
+    for layers, proj, dropout in ((1, 0, 0.0), (3, 2, 0.0), (3, 0, 0.4)):
+        sizes = (4, 3, 2, 3, layers, directions, proj, True, kind == "batch_first", dropout)
+        case = Case(*sizes, dtype="float64")
+        lstm, data = network(case, rng), problem(case, rng)
+        x = np.ascontiguousarray(own(lstm, data.x))
+        options = {
+            "lengths": np.array([3, 4, 1]) if kind == "lengths" else None,
+            "resets": own(lstm, rng.random((4, 3)) < 0.3),
+            "return_layers": True,
+            "return_cells": True,
+        }
+
+        def results(call, x=x, state=data.state, options=options) -> tuple:
+            lstm_native.manual_seed(SEED)
+            return call(x, state, **options)
+
+        def value(results=results, lstm=lstm) -> np.ndarray:
+            _, state, *inner = results(lstm)
+            return np.concatenate([a.ravel() for a in (*state, *inner)])
+
+        _, _, *inner, tape = results(lstm.record)
+        d_inner = [rng.standard_normal(array.shape) for array in inner]
+        given = np.concatenate([d.ravel() for d in (*data.d_state, *d_inner)])
+        d_layers, d_cells = d_inner
+        got = lstm.backward(tape, None, data.d_state, grad_layers=d_layers, grad_cells=d_cells)
+        for variable, gradient in zip((x, *data.state, lstm.flat_parameters), got, strict=True):
+            truth = np.array([slope(move, value) @ given for move in coordinates(variable)])
+            error, size = np.abs(gradient.ravel() - truth).max(), np.abs(truth).max()
+            assert error <= TOLERANCE * size, f"{case}: {error:.2e} of {size:.2e}"

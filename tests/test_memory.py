@@ -1,11 +1,14 @@
 """What the core does with memory between calls."""
 
+import gc
 import resource
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import numpy as np
+import pytest
 
 import lstm_native
 
@@ -50,6 +53,40 @@ def test_a_used_tape_holds_nothing() -> None:
         print(peak() - before)
     """
     assert peak_kilobytes(code) < 100 << 10
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_used_tape_lets_go_of_its_input(packed) -> None:
+    lstm, x = lstm_native.LSTM(4, 8), np.ones((9, 2, 4), np.float32)
+    given = lstm_native.pack_padded_sequence(x, [9, 5]) if packed else x
+    tape = lstm.record(given)[2]
+    alive = weakref.ref(given.data if packed else given)
+    del given, x
+    gc.collect()
+    assert alive() is not None
+    lstm.backward(tape)
+    gc.collect()
+    assert alive() is None
+    assert tape.consumed
+
+
+def test_pointers_of_a_long_segment() -> None:
+    """On 4 threads a table of a whole segment for each would be 60 MB; its gates are 20."""
+    code = """
+        import numpy as np, sys
+        from lstm_native import LSTM, _core, set_num_threads
+        def peak():
+            lines = open("/proc/self/status").read().splitlines()
+            return next(int(x.split()[1]) for x in lines if x.startswith("VmHWM"))
+        set_num_threads(4)
+        _core.force_dealing("rows")
+        lstm, x = LSTM(1, 4), np.ones((20_000, 16, 1), np.float32)
+        tape = lstm.record(x, checkpoint=sys.maxsize)[2]
+        before = peak()
+        lstm.backward(tape)
+        print(peak() - before)
+    """
+    assert peak_kilobytes(code) < 40 << 10
 
 
 def test_what_is_kept_is_bounded() -> None:

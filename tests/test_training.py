@@ -212,5 +212,5 @@ def test_code_in_the_docs_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_docs_have_code_for_each_topic() -> None:
     topics = ("record(", "into=", "clip_grad_norm_", "save(", "load_state_dict(", "set_state(")
-    topics += ("resets=",)
+    topics += ("resets=", "grad_layers=")
     assert [topic for topic in topics if not any(topic in code for code in CODE)] == []

@@ -15,8 +15,8 @@ namespace {
 
 struct PyTape {
   std::variant<std::unique_ptr<Tape<float>>, std::unique_ptr<Tape<double>>> value;
-  py::object x, y;                      // what the tape reads and does not own
-  std::vector<Index> x_shape, y_shape;  // when it was recorded
+  py::object x, y;             // what the tape reads and does not own
+  std::vector<Index> x_shape;  // when it was recorded
 };
 
 Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_layers,
@@ -53,7 +53,7 @@ PyWeights pack(py::handle parameters, py::handle input_size, py::handle hidden_s
 
 // What a call brings, still as Python objects.
 struct Arguments {
-  py::handle x, y, h, c, lengths, batch_sizes, order, resets;
+  py::handle x, y, h, c, lengths, batch_sizes, order, resets, cells;
 };
 
 // Index arrays are copied first and then checked: another thread may write to them meanwhile.
@@ -104,12 +104,39 @@ void expect(const char* name, const std::vector<Index>& expected, const std::vec
                           ", got: " + text(got));
 }
 
-// Frames of an array laid out like x: (T, N, features), or (F, features) when packed.
+// Frames of an array laid out like x: (T, N, features), or (F, features) when packed; after
+// `leading` other axes.
 template <class T>
-Offsets offsets_of(const View<T>& v, const Schedule& schedule) {
-  return v.shape.size() == 2 ? Offsets::packed(schedule, v.strides[0])
-                             : Offsets::strided(schedule, v.strides[0], v.strides[1]);
+Offsets offsets_of(const View<T>& v, const Schedule& schedule, std::size_t leading = 0) {
+  const Index* strides = v.strides.data() + leading;
+  return v.shape.size() == leading + 2 ? Offsets::packed(schedule, strides[0])
+                                       : Offsets::strided(schedule, strides[0], strides[1]);
 }
+
+// An array laid out like x but for its features; or, with one axis more, such an array of each
+// layer.
+template <class T>
+struct LayerView {
+  View<T> all;
+  std::size_t leading;  // 1 when there is an axis of layers
+
+  LayerView(py::handle object, const char* name, const std::vector<Index>& x_shape, Index layers,
+            Index features)
+      : leading(array_argument(object, name).ndim() ==
+                static_cast<py::ssize_t>(x_shape.size()) + 1) {
+    std::vector<Index> shape = x_shape;
+    shape.back() = features;
+    if (leading) shape.insert(shape.begin(), layers);
+    all = view<T>(object, name, shape.size());
+    expect(name, shape, all.shape);
+  }
+  Index stride() const { return leading ? all.strides[0] : 0; }
+  T* last() const { return leading ? all.data + (all.shape[0] - 1) * stride() : all.data; }
+  Offsets offsets(const Schedule& schedule) const { return offsets_of(all, schedule, leading); }
+  LayerFrames<T> frames(const Schedule& schedule) const {
+    return {last(), offsets(schedule), leading == 1, stride()};
+  }
+};
 
 // A mask laid out like x: (T, N), or (F,) when packed. Read as bytes: a bool of another value than
 // 0 and 1 is none to C++.
@@ -128,12 +155,11 @@ Sequences<T> sequences_of(const Arguments& from, const Config& config) {
     throw py::value_error("lengths and batch_sizes exclude each other");
   if (!packed && !from.order.is_none()) throw py::value_error("order goes with batch_sizes");
   const auto x = view<const T>(from.x, "x", packed ? 2 : 3);
-  const auto y = view<T>(from.y, "y", packed ? 2 : 3);
+  const Index L = config.num_layers;
+  const LayerView<T> y(from.y, "y", x.shape, L, config.frame_size());
   std::vector<Index> shape = x.shape;
   shape.back() = config.input_size;
   expect("x", shape, x.shape);
-  shape.back() = config.frame_size();
-  expect("y", shape, y.shape);
   Schedule schedule = packed ? packed_schedule(from.batch_sizes, from.order, x.shape[0])
                       : from.lengths.is_none()
                           ? Schedule::dense(x.shape[0], x.shape[1])
@@ -142,8 +168,13 @@ Sequences<T> sequences_of(const Arguments& from, const Config& config) {
   const Index states = checked_product(config.num_layers, config.directions());
   T* h = exact_view<T>(from.h, "h", {states, schedule.batch(), config.output_size()}).data;
   T* c = exact_view<T>(from.c, "c", {states, schedule.batch(), config.hidden_size}).data;
-  Offsets x_offsets = offsets_of(x, schedule), y_offsets = offsets_of(y, schedule);
-  return {std::move(schedule), std::move(x_offsets), std::move(y_offsets), x.data, y.data, h, c};
+  LayerFrames<T> cells;
+  if (!from.cells.is_none())
+    cells = LayerView<T>(from.cells, "cells", x.shape, L, config.directions() * config.hidden_size)
+                .frames(schedule);
+  Offsets x_offsets = offsets_of(x, schedule), y_offsets = y.offsets(schedule);
+  return {std::move(schedule), std::move(x_offsets), std::move(y_offsets), x.data, y.last(), h, c,
+          y.stride(),          std::move(cells)};
 }
 
 // Where masks come from, read before any array: __float__ may run anything.
@@ -167,14 +198,14 @@ struct Masking {
 
 void run_forward(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                  py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                 py::handle generator, py::handle resets) {
+                 py::handle generator, py::handle resets, py::handle cells) {
   std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
         const Masking masking(config, dropout, generator);
         const auto sequences =
-            sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets}, config);
+            sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets, cells}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
         unlocked(flops(config, frames), [&] { forward<T>(*shared, sequences, masks); });
@@ -192,14 +223,16 @@ Index checkpoint_of(py::handle checkpoint) {
 
 PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
                   py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                  py::handle generator, py::handle checkpoint, py::handle resets) {
+                  py::handle generator, py::handle checkpoint, py::handle resets,
+                  py::handle cells) {
   return std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
         const Index every = checkpoint_of(checkpoint);
         const Masking masking(config, dropout, generator);
-        auto sequences = sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets}, config);
+        auto sequences =
+            sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets, cells}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
         std::unique_ptr<Tape<T>> tape;
@@ -208,28 +241,31 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
           record(*tape);
         });
         return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
-                      py::reinterpret_borrow<py::object>(y), shape_of(x), shape_of(y)};
+                      py::reinterpret_borrow<py::object>(y), shape_of(x)};
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
 
 void run_backward(py::handle tape, py::handle grad_y, py::handle grad_x, py::handle grad_h,
-                  py::handle grad_c, py::handle grad_parameters, py::handle accumulate) {
+                  py::handle grad_c, py::handle grad_parameters, py::handle accumulate,
+                  py::handle grad_cells) {
   PyTape& holder = instance<PyTape>(tape, "tape", "Tape");
   std::visit(
       [&](const auto& recorded) {
         using T = std::decay_t<decltype(*recorded->gates(0, 0))>;
         const Config& config = recorded->config();
         const Schedule& schedule = recorded->sequences().schedule;
-        const std::vector<Index>&x_shape = holder.x_shape, &y_shape = holder.y_shape;
+        const std::vector<Index>& x_shape = holder.x_shape;
+        const auto frames_of = [&](py::handle given, const char* name, Index features) {
+          if (given.is_none()) return LayerFrames<const T>{};
+          return LayerView<const T>(given, name, x_shape, config.num_layers, features)
+              .frames(schedule);
+        };
         Gradients<T> gradients{};
         gradients.add = boolean(accumulate, "accumulate");
-        if (!grad_y.is_none()) {
-          const auto dy = view<const T>(grad_y, "grad_y", y_shape.size());
-          expect("grad_y", y_shape, dy.shape);
-          gradients.dy = dy.data;
-          gradients.dy_offsets = offsets_of(dy, schedule);
-        }
+        gradients.dy = frames_of(grad_y, "grad_y", config.frame_size());
+        gradients.d_cells =
+            frames_of(grad_cells, "grad_cells", config.directions() * config.hidden_size);
         const auto dx = view<T>(grad_x, "grad_x", x_shape.size());
         expect("grad_x", x_shape, dx.shape);
         gradients.dx = dx.data;
@@ -322,12 +358,12 @@ void register_network(py::module_& m) {
         arg("bias"), arg("bidirectional"), arg("proj_size"));
   m.def("forward", &run_forward, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
-        arg("resets") = py::none());
+        arg("resets") = py::none(), arg("cells") = py::none());
   m.def("record", &run_record, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
-        arg("checkpoint"), arg("resets") = py::none());
+        arg("checkpoint"), arg("resets") = py::none(), arg("cells") = py::none());
   m.def("backward", &run_backward, arg("tape"), arg("grad_y"), arg("grad_x"), arg("grad_h"),
-        arg("grad_c"), arg("grad_parameters"), arg("accumulate"));
+        arg("grad_c"), arg("grad_parameters"), arg("accumulate"), arg("grad_cells") = py::none());
   m.def("step", &run_step, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"));
 }
 

@@ -120,13 +120,15 @@ class Backward {
                           : r < continuing ? cells(before, r)
                                            : pass_.c_0 + caller_row;
       T* dc = pass_.dc + caller_row;
+      const T* d_c = pass_.d_c_frames.base ? frame(pass_.d_c_frames, t, r) : nullptr;
       const T* dh_row = pass_.projected ? pass_.d_cell_output + r * hidden : dh(t, r);
       for (Index u = units.begin; u < units.end; u += V) {
         const Index lanes = smaller(V, hidden - u);
         const auto at = [&](const T* from) { return load_lanes<P>(from + u, lanes); };
+        const P dc_all = d_c ? simd::padd(at(dc), at(d_c)) : at(dc);
         const CellGradient<P> d =
             pullback<P>({at(z), at(z + hidden), at(z + 2 * hidden), at(z + 3 * hidden)}, at(c),
-                        at(c_before), at(dh_row), at(dc));
+                        at(c_before), at(dh_row), dc_all);
         store_lanes(z + u, d.dz.i, lanes);
         store_lanes(z + hidden + u, d.dz.f, lanes);
         store_lanes(z + 2 * hidden + u, d.dz.g, lanes);

@@ -38,6 +38,7 @@ class Forward {
       kept_cells_ = kept_cells(t);
       if (pass_.steps.anew) forget_cells(t, row_end);
       gates(t, row_end);
+      if (pass_.c_frames.base) show_cells(t, row_end);
       if (pass_.weights.projected) {
         wait(part_);
         project(t, row_end);
@@ -69,6 +70,11 @@ class Forward {
   void forget_cells(Index t, Index row_end) const {
     for (Index r = part_.row_begin; r < row_end; ++r)
       if (begins_anew(pass_.steps, t, r)) std::memset(cells(r), 0, cells_nbytes());
+  }
+
+  void show_cells(Index t, Index row_end) const {
+    for (Index r = part_.row_begin; r < row_end; ++r)
+      std::memcpy(frame(pass_.c_frames, t, r) + blocks_.begin * V, cells(r), cells_nbytes());
   }
 
   // bias + W_ih x for as many coming steps as fit: frames of several steps fill the tile's rows

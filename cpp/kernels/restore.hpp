@@ -14,9 +14,6 @@ namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
-// Frames whose x and h stay in cache while all unit blocks pass over them.
-constexpr Index restored_frames = 256;
-
 template <class T>
 class Restore {
   using P = PacketOf<T>;
@@ -31,15 +28,12 @@ class Restore {
 
   // Nobody is waited for: a unit's c asks for its own gates only.
   void run() const {
-    for (Index begin = 0; begin < pass_.frames; begin += restored_frames) {
-      const Index end = smaller(pass_.frames, begin + restored_frames);
-      for (Index block = blocks_.begin; block < blocks_.end; ++block)
-        for_row_tiles(
-            begin, end, [&] { return stopped(part_); },
-            [&](Index first, auto row_count) {
-              gate_tile<decltype(row_count)::value>(first, block);
-            });
-    }
+    for (Index block = blocks_.begin; block < blocks_.end; ++block)
+      for_row_tiles(
+          0, pass_.frames, [&] { return stopped(part_); },
+          [&](Index begin, auto row_count) {
+            gate_tile<decltype(row_count)::value>(begin, block);
+          });
     for (Index s = 0; s < step_count(part_) && !stopped(part_); ++s)
       cells(visited(part_, pass_.reverse, s));
   }
@@ -53,18 +47,18 @@ class Restore {
   }
 
   template <int R>
-  EIGEN_DONT_INLINE void gate_tile(Index first, Index block) const {
+  EIGEN_DONT_INLINE void gate_tile(Index begin, Index block) const {
     Tile<T, R, gate_count, 1> z;
     RowPointers<T, R> x, h;
     for (int r = 0; r < R; ++r) {
-      x.row[r] = pass_.x[first + r];
-      h.row[r] = pass_.h_prev[first + r];
+      x.row[r] = pass_.x[begin + r];
+      h.row[r] = pass_.h_prev[begin + r];
     }
     input_gates(z, pass_.weights, block, x);
     add_recurrent_gates(z, pass_.weights, block, h);
     const Index unit = block * V, lanes = smaller(V, hidden_ - unit);
     for (int r = 0; r < R; ++r) {
-      T* to = gates(pass_.steps.first[part_.step_begin] + first + r) + unit;
+      T* to = gates(pass_.first + begin + r) + unit;
 #pragma GCC unroll 4
       for (int g = 0; g < gate_count; ++g) store_lanes(to + g * hidden_, z.acc[r][g], lanes);
     }

@@ -7,7 +7,8 @@ Every array is float32 or float64, of the dtype the weights were packed in.
 ``x`` and ``y`` are (T, N, features) views of any strides with contiguous features, or
 (F, features) with ``batch_sizes``. ``h`` (L*D, N, P) and ``c`` (L*D, N, H) are C-contiguous and
 updated in place: the initial state goes in, the final state comes out. ``resets`` is C-contiguous,
-(T, N) or (F,).
+(T, N) or (F,). ``cells``, c of every step, lies as ``y`` does. Both, and their gradients, may have
+one axis more in front, of length L: every layer's, and not only the last's.
 """
 
 from typing import Any, TypeAlias, final
@@ -67,6 +68,7 @@ def forward(
     dropout: float,
     generator: Generator | None,
     resets: BoolArray | None = None,
+    cells: FloatArray | None = None,
 ) -> None: ...
 def record(
     weights: Weights,
@@ -81,6 +83,7 @@ def record(
     generator: Generator | None,
     checkpoint: int | None,
     resets: BoolArray | None = None,
+    cells: FloatArray | None = None,
 ) -> Tape: ...
 def backward(
     tape: Tape,
@@ -90,6 +93,7 @@ def backward(
     grad_c: FloatArray,
     grad_parameters: FloatArray,
     accumulate: bool,
+    grad_cells: FloatArray | None = None,
 ) -> None: ...
 def step(weights: Weights, x: FloatArray, y: FloatArray, h: FloatArray, c: FloatArray) -> None: ...
 def parameter_count(

@@ -35,6 +35,26 @@ class Layout(NamedTuple):
     resets: BoolArray | None = None
 
 
+class Inner(NamedTuple):
+    """Arrays for what a call gives beside output and state.
+
+    `layers` is every layer's output, (L, ...) in front of the output's shape; `cells` is c of every
+    step of the last layer, or with `layers` of every layer.
+    """
+
+    layers: FloatArray | None = None
+    cells: FloatArray | None = None
+
+    def given(self) -> tuple[FloatArray, ...]:
+        """Those that were asked for."""
+        if self.layers is None:
+            return () if self.cells is None else (self.cells,)
+        return (self.layers,) if self.cells is None else (self.layers, self.cells)
+
+
+NOTHING = Inner()
+
+
 # A call in evaluation mode that needs neither conversion nor explanation, wholly in the core: exact
 # C-contiguous ndarrays of the network's dtype and fitting shapes. None for any other call.
 infer = _core.infer
@@ -66,11 +86,12 @@ class Tape:
     __slots__ = (
         "_core",
         "_dtype",
+        "_inner_shapes",
         "_input_shape",
         "_layout",
         "_network",
         "_output_shape",
-        "_packed",
+        "_packing",
         "_states",
     )
 
@@ -82,7 +103,8 @@ class Tape:
         states: tuple[Shape, Shape],
         layout: Layout,
         network: object,
-        packed: tuple[Any, ...] | None,
+        packing: tuple[Any, ...] | None,
+        inner: Inner,
     ) -> None:
         self._core = _Blank() if core is None else core
         self._input_shape = x.shape
@@ -91,7 +113,12 @@ class Tape:
         self._states = states
         self._layout = layout
         self._network = network
-        self._packed = packed
+        self._packing = packing
+        layers, cells = inner
+        self._inner_shapes = (
+            None if layers is None else layers.shape,
+            None if cells is None else cells.shape,
+        )
 
     @property
     def consumed(self) -> bool:
@@ -104,7 +131,7 @@ class Tape:
         return self._core.nbytes
 
     def __repr__(self) -> str:
-        kind = "packed input" if self._packed is not None else "input"
+        kind = "packed input" if self._packing is not None else "input"
         text = f"Tape({kind} {self._input_shape}, {self._dtype}, {self.nbytes} bytes"
         return text + (", consumed)" if self.consumed else ")")
 
@@ -143,6 +170,17 @@ def _time_major(array: FloatArray, layout: Layout) -> FloatArray:
     return array.swapaxes(0, 1) if layout.batch_first else array
 
 
+def _stack_time_major(array: FloatArray | None, layout: Layout, *, stacked: bool) -> Any:
+    """As `_time_major`, of an array that may have an axis of layers in front."""
+    if array is None or not stacked:
+        return None if array is None else _time_major(array, layout)
+    if layout.batch_sizes is not None:
+        return array
+    if array.ndim == 3:
+        return array[:, :, None]
+    return array.swapaxes(1, 2) if layout.batch_first else array
+
+
 def _resets(layout: Layout) -> BoolArray | None:
     resets = layout.resets
     if resets is None or layout.batch_sizes is not None:
@@ -156,12 +194,29 @@ def _batched(state: FloatArray) -> FloatArray:
     return state if state.ndim == 3 else state[:, None]
 
 
-def _results(
-    config: Config, x: FloatArray, hx: State | None, layout: Layout
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _frames(x: FloatArray, layout: Layout, features: int, layers: Shape = ()) -> FloatArray:
     # The core leaves pad frames alone; they are promised to be zero.
     allocate = np.empty if layout.lengths is None else np.zeros
-    y = allocate((*x.shape[:-1], config.frame_size), x.dtype)
+    return allocate((*layers, *x.shape[:-1], features), x.dtype)
+
+
+def inner_results(
+    config: Config, x: FloatArray, layout: Layout, layers: bool, cells: bool
+) -> Inner:
+    """Arrays for every layer's output, and for c of every step, if asked for."""
+    if not layers and not cells:
+        return NOTHING
+    leading = (config.num_layers,) if layers else ()
+    return Inner(
+        _frames(x, layout, config.frame_size, leading) if layers else None,
+        _frames(x, layout, config.num_directions * config.hidden_size, leading) if cells else None,
+    )
+
+
+def _results(
+    config: Config, x: FloatArray, hx: State | None, layout: Layout, inner: Inner
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    y = _frames(x, layout, config.frame_size) if inner.layers is None else inner.layers[-1]
     if hx is not None:
         return y, np.array(hx[0], x.dtype, order="C"), np.array(hx[1], x.dtype, order="C")
     rows: Shape = (config.state_rows,)
@@ -176,6 +231,17 @@ def _results(
     )
 
 
+def _written(y: FloatArray, inner: Inner, layout: Layout) -> tuple[FloatArray, FloatArray | None]:
+    """What the core writes beside the states: the output, or every layer's, and c."""
+    if inner is NOTHING:
+        return _time_major(y, layout), None
+    stacked = inner.layers is not None
+    return (
+        _stack_time_major(inner.layers if stacked else y, layout, stacked=stacked),
+        _stack_time_major(inner.cells, layout, stacked=stacked),
+    )
+
+
 def forward(
     weights: Weights | None,
     config: Config,
@@ -184,14 +250,19 @@ def forward(
     layout: Layout,
     dropout: float,
     engine: Engine | None,
+    inner: Inner = NOTHING,
 ) -> tuple[FloatArray, State]:
-    """Run the network; returns ``output, (h_n, c_n)`` in the caller's layout."""
-    y, h, c = _results(config, x, hx, layout)
+    """Run the network; returns ``output, (h_n, c_n)`` in the caller's layout, and fills `inner`.
+
+    With ``inner.layers`` the output is a view of its last.
+    """
+    y, h, c = _results(config, x, hx, layout, inner)
     if weights is not None:
+        frames, cells = _written(y, inner, layout)
         _core.forward(
             weights,
             _time_major(x, layout),
-            _time_major(y, layout),
+            frames,
             _batched(h),
             _batched(c),
             layout.lengths,
@@ -200,6 +271,7 @@ def forward(
             dropout,
             engine,
             _resets(layout),
+            cells,
         )
     return y, (h, c)
 
@@ -213,17 +285,19 @@ def record(
     dropout: float,
     engine: Engine | None,
     network: object,
-    packed: tuple[Any, ...] | None = None,
+    packing: tuple[Any, ...] | None = None,
     checkpoint: int | None = None,
+    inner: Inner = NOTHING,
 ) -> tuple[FloatArray, State, Tape]:
-    """:func:`forward`, and the tape for :func:`backward`. The output becomes read-only."""
-    y, h, c = _results(config, x, hx, layout)
+    """:func:`forward`, and the tape for :func:`backward`. Outputs become read-only."""
+    y, h, c = _results(config, x, hx, layout, inner)
     core = None
     if weights is not None:
+        frames, cells = _written(y, inner, layout)
         core = _core.record(
             weights,
             _time_major(x, layout),
-            _time_major(y, layout),
+            frames,
             _batched(h),
             _batched(c),
             layout.lengths,
@@ -233,9 +307,12 @@ def record(
             engine,
             checkpoint,
             _resets(layout),
+            cells,
         )
-    y.flags.writeable = False  # the backward pass reads it
-    return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packed)
+    for read_later in (y, inner.layers):
+        if read_later is not None:
+            read_later.flags.writeable = False
+    return y, (h, c), Tape(core, x, y, (h.shape, c.shape), layout, network, packing, inner)
 
 
 def step(weights: Weights | None, x: FloatArray, hx: State | None, hidden_size: int) -> State:
@@ -271,12 +348,20 @@ def backward(
     grad_c: FloatArray | None,
     grad_parameters: FloatArray,
     accumulate: bool,
+    grad_layers: FloatArray | None = None,
+    grad_cells: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Gradients of input, h_0 and c_0; those of the parameters go into `grad_parameters`.
 
     They are added to what stands there, or else take its place.
     """
     layout = tape._layout
+    grad_y, stacked = grad_output, grad_layers is not None
+    if grad_layers is not None:
+        grad_y = grad_layers
+        if grad_output is not None:  # the output is also the last of the layers
+            grad_y = grad_y.copy()
+            grad_y[-1] += grad_output
     allocate = np.empty if layout.lengths is None else np.zeros
     grad_x = allocate(tape._input_shape, tape._dtype)
     dh, dc = (
@@ -291,11 +376,12 @@ def backward(
         return grad_x, dh, dc
     _core.backward(
         tape._core,
-        None if grad_output is None else _time_major(grad_output, layout),
+        _stack_time_major(grad_y, layout, stacked=stacked),
         _time_major(grad_x, layout),
         _batched(dh),
         _batched(dc),
         grad_parameters,
         accumulate,
+        _stack_time_major(grad_cells, layout, stacked=tape._inner_shapes[0] is not None),
     )
     return grad_x, dh, dc

@@ -4,7 +4,7 @@ Owns how a network of layers and directions is called, recorded and differentiat
 stands in ``_checks``, every computation in the core; must not import the core.
 """
 
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,7 +14,7 @@ from lstm_native._checks import arguments, calls, gradients, streams
 from lstm_native._checks.arrays import SupportsArray
 from lstm_native._configured import ConfiguredLSTM
 from lstm_native._module import Gradients
-from lstm_native.functional import Layout, State, Tape
+from lstm_native.functional import Inner, Layout, State, Tape
 from lstm_native.packing import PackedSequence
 from lstm_native.parameters import FloatArray
 from lstm_native.stream import Stream
@@ -122,6 +122,7 @@ class LSTM(ConfiguredLSTM):
         lengths: ArrayLike | None = None,
         resets: Resets | None = None,
     ) -> tuple[FloatArray, State]: ...
+    @overload
     def __call__(
         self,
         x: SupportsArray | PackedSequence,
@@ -129,7 +130,19 @@ class LSTM(ConfiguredLSTM):
         *,
         lengths: ArrayLike | None = None,
         resets: Resets | None = None,
-    ) -> tuple[FloatArray | PackedSequence, State]:
+        return_layers: bool = ...,
+        return_cells: bool = ...,
+    ) -> tuple[Any, ...]: ...
+    def __call__(
+        self,
+        x: SupportsArray | PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
+        return_layers: bool = False,
+        return_cells: bool = False,
+    ) -> tuple[Any, ...]:
         """Run the network over sequences.
 
         Parameters
@@ -149,6 +162,10 @@ class LSTM(ConfiguredLSTM):
             episode. So episodes in one row are computed, to the bit, as if each were called alone.
             (N, T) with `batch_first`, (T,) for one sequence; for packed input a PackedSequence
             packed alike, or its data. Where `lengths` ends a row it is not read.
+        return_layers : bool
+            Return every layer's output too, before dropout.
+        return_cells : bool
+            Return c of every step too.
 
         Returns
         -------
@@ -157,6 +174,12 @@ class LSTM(ConfiguredLSTM):
             features first.
         (h_n, c_n) : tuple of ndarray
             The states after the last step, shaped as `hx`: layer by layer, each forward, reverse.
+        layers : ndarray
+            With `return_layers`: (L, T, N, D*P), or (L, N, T, D*P); (L, F, D*P) for packed input of
+            F frames. The output is then a view of the last.
+        cells : ndarray
+            With `return_cells`: (T, N, D*H) like the output, of the last layer; with
+            `return_layers` (L, T, N, D*H), of every layer. (F, D*H) for packed input.
 
         Raises
         ------
@@ -164,18 +187,19 @@ class LSTM(ConfiguredLSTM):
             An argument of a wrong type, dtype or shape; classes and texts as torch's.
         """
         weights = self._packed
-        if weights is not None and lengths is None and resets is None:
+        plain = lengths is None and resets is None
+        if weights is not None and plain and return_layers is False and return_cells is False:
             result = functional.infer(weights, x, hx, self._batch_first)
             if result is not None:
                 return result
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed  # again: converting x may run anything
-        if weights is None:
-            weights = self._weights()
+        weights = self._packed or self._weights()  # again: converting x may run anything
+        inner = self._inner(array, layout, return_layers, return_cells)
         output, state = functional.forward(
-            weights, self._config, array, state, layout, *self._masking()
+            weights, self._config, array, state, layout, *self._masking(), inner
         )
-        return (x._replace(data=output) if isinstance(x, PackedSequence) else output), state
+        shaped = x._replace(data=output) if isinstance(x, PackedSequence) else output
+        return (shaped, state) if inner is functional.NOTHING else (shaped, state, *inner.given())
 
     @overload
     def record(
@@ -197,6 +221,7 @@ class LSTM(ConfiguredLSTM):
         resets: Resets | None = None,
         checkpoint: int | None = None,
     ) -> tuple[FloatArray, State, Tape]: ...
+    @overload
     def record(
         self,
         x: SupportsArray | PackedSequence,
@@ -204,12 +229,25 @@ class LSTM(ConfiguredLSTM):
         *,
         lengths: ArrayLike | None = None,
         resets: Resets | None = None,
+        return_layers: bool = ...,
+        return_cells: bool = ...,
         checkpoint: int | None = None,
-    ) -> tuple[FloatArray | PackedSequence, State, Tape]:
+    ) -> tuple[Any, ...]: ...
+    def record(
+        self,
+        x: SupportsArray | PackedSequence,
+        hx: Hidden | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        resets: Resets | None = None,
+        return_layers: bool = False,
+        return_cells: bool = False,
+        checkpoint: int | None = None,
+    ) -> tuple[Any, ...]:
         """Run the network and keep what :meth:`backward` needs.
 
-        Parameters are those of a call, and so are the bits of the results. The output is
-        read-only, and `x` must stay unchanged until the backward pass: the tape refers to both.
+        Parameters are those of a call, and so are the bits of the results. Outputs are read-only,
+        and `x` must stay unchanged until the backward pass: the tape refers to them.
 
         Parameters
         ----------
@@ -222,9 +260,9 @@ class LSTM(ConfiguredLSTM):
 
         Returns
         -------
-        output, (h_n, c_n), tape
-            As a call returns, and a :class:`Tape` for one backward pass. Any number of tapes may
-            be alive.
+        output, (h_n, c_n), ..., tape
+            As a call returns, with layers and cells where asked for, and last a :class:`Tape` for
+            one backward pass. Any number of tapes may be alive.
 
         Raises
         ------
@@ -233,10 +271,9 @@ class LSTM(ConfiguredLSTM):
         """
         every = arguments.checkpoint(checkpoint)
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed
-        if weights is None:
-            weights = self._weights()
+        weights = self._packed or self._weights()
         packed = x if isinstance(x, PackedSequence) else None
+        inner = self._inner(array, layout, return_layers, return_cells)
         output, state, tape = functional.record(
             weights,
             self._config,
@@ -245,10 +282,12 @@ class LSTM(ConfiguredLSTM):
             layout,
             *self._masking(),
             self._identity,
-            packed,
+            None if packed is None else packed[1:],
             every,
+            inner,
         )
-        return (output if packed is None else packed._replace(data=output)), state, tape
+        shaped = output if packed is None else packed._replace(data=output)
+        return (shaped, state, *inner.given(), tape)
 
     def backward(
         self,
@@ -256,6 +295,8 @@ class LSTM(ConfiguredLSTM):
         grad_output: SupportsArray | PackedSequence | None = None,
         grad_state: tuple[SupportsArray | None, SupportsArray | None] | None = None,
         *,
+        grad_layers: SupportsArray | None = None,
+        grad_cells: SupportsArray | None = None,
         into: FloatArray | None = None,
     ) -> Gradients:
         """Differentiate a recorded call.
@@ -269,6 +310,9 @@ class LSTM(ConfiguredLSTM):
             or its data. None is zero. Pad frames of it are not read.
         grad_state : (grad_h_n, grad_c_n), optional
             Gradients of the final states, each of which may be None.
+        grad_layers, grad_cells : ndarray, optional
+            Gradients of the layers and cells the call returned, in their shapes. The output counts
+            by itself too: the last of `grad_layers` is added to `grad_output`.
         into : ndarray, optional
             A buffer like ``flat_parameters`` that the parameters' gradients are added to.
 
@@ -280,22 +324,25 @@ class LSTM(ConfiguredLSTM):
         Raises
         ------
         ValueError
-            Another network's tape, a wrong dtype, or an unsuitable `into`.
+            Another network's tape, a wrong dtype, an unsuitable `into`, or a gradient of what the
+            call did not return.
         RuntimeError
             A tape already used, or a gradient of a wrong shape.
         TypeError
             An argument of a wrong type.
         """
         gradients.recorded_by(tape, self._identity, Tape, "LSTM")
-        packed = tape._packed if isinstance(tape._packed, PackedSequence) else None
-        if packed is not None and isinstance(grad_output, PackedSequence):
-            calls.same_packing(grad_output, packed, "grad_output")
+        packing = tape._packing
+        if packing is not None and isinstance(grad_output, PackedSequence):
+            calls.same_packing(grad_output, packing, "grad_output")
             grad_output = grad_output.data
         dy = gradients.gradient(grad_output, tape._output_shape, self._dtype, "grad_output")
         dh, dc = gradients.state_gradient(grad_state, tape._states, self._dtype)
+        inner = gradients.inner(grad_layers, grad_cells, tape._inner_shapes, self._dtype)
         flat = self._accumulator(into)
-        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None)
-        return Gradients(dx if packed is None else packed._replace(data=dx), dh, dc, flat)
+        dx, dh, dc = functional.backward(tape, dy, dh, dc, flat, into is not None, *inner)
+        d_input = dx if packing is None else PackedSequence._make((dx, *packing))
+        return Gradients(d_input, dh, dc, flat)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Make a stream: this network, fed one frame at a time.
@@ -323,6 +370,12 @@ class LSTM(ConfiguredLSTM):
         assert weights is not None  # an LSTM has units
         return Stream(weights, self._config, self._dtype, rows)
 
+    def _inner(self, array: FloatArray, layout: Layout, layers: object, cells: object) -> Inner:
+        if layers is False and cells is False:
+            return functional.NOTHING
+        asked = arguments.inner_results(layers, cells)
+        return functional.inner_results(self._config, array, layout, *asked)
+
     def _checked(
         self, x: object, hx: object, lengths: ArrayLike | None, resets: Resets | None
     ) -> tuple[FloatArray, State | None, Layout]:
@@ -331,7 +384,7 @@ class LSTM(ConfiguredLSTM):
             array, state, ragged = calls.packed(x, hx, self._config, self._dtype)
             layout = Layout(False, None, *ragged)
             if isinstance(resets, PackedSequence):
-                calls.same_packing(resets, x, "resets")
+                calls.same_packing(resets, x[1:], "resets")
                 resets = resets.data
         else:
             array, state = calls.sequence(x, hx, self._config, self._dtype, self._batch_first)

@@ -148,8 +148,14 @@ Run<T> run(const naive::Sizes& s, const naive::Problem& problem, Layout layout) 
   record(tape);
   check(same_bits(y, y_again) && same_bits(h, h_again) && same_bits(c, c_again),
         "inference is not the recorded forward");
-  check(backward(tape, Gradients<T>{dy.data(), offsets(y_size), dx.data(), offsets(x_size),
-                                    dh.data(), dc.data(), d_parameters.data(), false}),
+  check(backward(tape, Gradients<T>{{dy.data(), offsets(y_size)},
+                                    {},
+                                    dx.data(),
+                                    offsets(x_size),
+                                    dh.data(),
+                                    dc.data(),
+                                    d_parameters.data(),
+                                    false}),
         "the tape was spent");
   if (layout.packed) {
     y = packing.unpack(y, y_size);

@@ -65,9 +65,14 @@ class Task {
     Tape<float> tape(weights, to.sequences(), std::move(dropout), sizes_.checkpoint);
     record(tape);
     Values dx(x_.size()), dh(to.h.size(), 1), dc(to.c.size(), 1), d(parameters_.size());
-    const bool first =
-        backward(tape, Gradients<float>{to.y.data(), offsets(config_.frame_size()), dx.data(),
-                                        offsets(sizes_.I), dh.data(), dc.data(), d.data(), false});
+    const bool first = backward(tape, Gradients<float>{{to.y.data(), offsets(config_.frame_size())},
+                                                       {},
+                                                       dx.data(),
+                                                       offsets(sizes_.I),
+                                                       dh.data(),
+                                                       dc.data(),
+                                                       d.data(),
+                                                       false});
     if (!first) std::abort();
     Values all = to.joined();
     for (const Values* part : {&dx, &dh, &dc, &d})

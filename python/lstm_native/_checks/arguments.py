@@ -37,6 +37,11 @@ def boolean(value: object, name: str) -> bool:
     return bool(value)
 
 
+def inner_results(layers: object, cells: object) -> tuple[bool, bool]:
+    """Whether every layer's output, and whether c of every step, is to be returned."""
+    return boolean(layers, "return_layers"), boolean(cells, "return_cells")
+
+
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """float32 (also for None, as in torch) or float64; TypeError otherwise."""
     result = np.dtype(np.float32 if dtype is None else dtype)

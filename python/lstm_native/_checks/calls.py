@@ -112,10 +112,13 @@ def lengths(value: ArrayLike, x: FloatArray, batch_first: bool) -> NDArray[np.in
     return result
 
 
-def same_packing(value: tuple[Any, ...], fields: tuple[Any, ...], name: str) -> None:
-    """Refuse a PackedSequence whose frames lie otherwise than those of the input `fields`."""
-    for index, field in ((1, "batch_sizes"), (2, "sorted_indices")):
-        left, right = value[index], fields[index]
+def same_packing(value: tuple[Any, ...], packing: tuple[Any, ...], name: str) -> None:
+    """Refuse a PackedSequence whose frames lie otherwise than the input's.
+
+    `packing` is what follows the data in the input.
+    """
+    fields = "batch_sizes", "sorted_indices"
+    for field, left, right in zip(fields, value[1:3], packing[:2], strict=True):
         if (left is None) is not (right is None) or not np.array_equal(left, right):
             raise ValueError(f"{name}: {field} differ from those of the input")
 

@@ -3,6 +3,7 @@
 Owns their checks. Must not know inputs or how anything is computed.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,28 @@ def state_gradient(
         gradient(value[0], shapes[0], dtype, "grad_state[0]"),
         gradient(value[1], shapes[1], dtype, "grad_state[1]"),
     )
+
+
+def inner(
+    layers: object, cells: object, shapes: Sequence[Shape | None], dtype: np.dtype[Any]
+) -> tuple[FloatArray | None, FloatArray | None]:
+    """The gradients of every layer's output and of c, which the call should have returned."""
+    if layers is None and cells is None:
+        return None, None
+    return (
+        _of_inner(layers, shapes[0], dtype, "layers"),
+        _of_inner(cells, shapes[1], dtype, "cells"),
+    )
+
+
+def _of_inner(
+    value: object, shape: Shape | None, dtype: np.dtype[Any], name: str
+) -> FloatArray | None:
+    if shape is not None:
+        return gradient(value, shape, dtype, f"grad_{name}")
+    if value is not None:
+        raise ValueError(f"grad_{name}: the tape was recorded without return_{name}=True")
+    return None
 
 
 def recorded_by(tape: object, network: object, expected: type, owner: str) -> None:
