@@ -48,6 +48,10 @@ def save_legacy_module(torch: Any, model: Any, path: Path) -> None:
     torch.save(model, path, _use_new_zipfile_serialization=False)
 
 
+def save_newer_module(torch: Any, model: Any, path: Path) -> None:
+    torch.save(model, path, pickle_protocol=5)
+
+
 def save_script(torch: Any, model: Any, path: Path) -> None:
     torch.jit.save(torch.jit.script(model), path)
 
@@ -70,6 +74,7 @@ WRITERS: list[Callable[[Any, Any, Path], None]] = [
     save_parameters,
     save_module,
     save_legacy_module,
+    save_newer_module,
     save_script,
     save_safetensors,
     save_npz,
