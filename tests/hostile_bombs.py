@@ -14,7 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from hostile_files import archive, hdf5, length_of, name, of, state, tensor, tensors, text, trick
+from hostile_files import (
+    archive,
+    hdf5,
+    length_of,
+    name,
+    of,
+    state,
+    tensor,
+    tensors,
+    text,
+    trick,
+)
 
 # --- PyTorch ---
 
@@ -153,6 +164,32 @@ def hdf5_weights_behind_a_link(folder: Path) -> bytes:
         file.attrs["model_config"] = json.dumps({"config": {"layers": []}})
         file["model_weights"] = h5py.ExternalLink(str(other), "/model_weights")
     return content.getvalue()
+
+
+def heaps_in_heaps() -> bytes:
+    """Twenty thousand heaps, each an object of the one before, all said to reach to the end."""
+    content, count = hdf5(lambda group, h5: None), 20_000
+    following = struct.pack("<HHIQ", 1, 0, 0, 16)
+    heaps = (struct.pack("<4sIQ", b"GCOL", 1, 32 * left + 16) for left in range(count, 0, -1))
+    return content + b"".join(heap + following for heap in heaps) + bytes(16)
+
+
+def text_forged(version: str) -> bytes:
+    """A text that is said to have three gigabytes."""
+    import h5py
+
+    content, config = io.BytesIO(), json.dumps({"config": {"layers": []}})
+    with h5py.File(content, "w", libver=version) as file:
+        file.attrs["model_config"] = config
+        file.create_group("model_weights")
+    heap = content.getvalue().index(b"GCOL")
+    told = struct.pack("<IQ", len(config), heap)
+    assert content.getvalue().count(told) == 1
+    return content.getvalue().replace(told, struct.pack("<IQ", 3_000_000_000, heap))
+
+
+of("hdf5-heaps-in-heaps", heaps_in_heaps)
+of("hdf5-text-forged", lambda: text_forged("earliest"))
 
 
 def virtual(group: Any, h5py: Any) -> None:

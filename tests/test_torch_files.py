@@ -239,6 +239,18 @@ def test_many_tensors_of_one_storage(torch: Any, tmp_path: Path) -> None:
         load(tmp_path / "m.pt", float32=True)
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_negated_views_are_refused(torch: Any, legacy: bool, tmp_path: Path) -> None:
+    """Such a view says that its memory holds the negative, or conjugate, of its values."""
+    numbers = torch.tensor([1 + 2j, 3 - 1j])
+    for view in (numbers.conj(), numbers.conj().imag):
+        torch.save({"x": view}, tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(ValueError, match="is the negative or conjugate"):
+            load(tmp_path / "m.pt")
+    torch.save({"x": numbers.conj().imag.resolve_neg()}, tmp_path / "m.pt")
+    np.testing.assert_array_equal(load(tmp_path / "m.pt")["x"], [-2, 1])
+
+
 def test_notes_of_modules(torch: Any, tmp_path: Path) -> None:
     model = torch.nn.ModuleList([torch.nn.LSTM(2, 3, 2, batch_first=True, dropout=0.5)])
     torch.save({"net": model}, tmp_path / "m.pt")

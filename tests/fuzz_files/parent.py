@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fuzz_files import corpus, worker
 
+WORKER = [sys.executable, "-m", "fuzz_files.worker"]
 PATIENCE = 30.0  # seconds without a next file; the machine may be busy
 
 
@@ -33,12 +34,18 @@ def counted(folder: Path) -> tuple[int, dict[str, tuple[int, int]]]:
     return int(counters[0]), dict(zip(corpus.KINDS, pairs, strict=True))
 
 
-def run(folder: Path, seed: int, stop: int, show: Callable[[int], object]) -> None:
+def run(
+    folder: Path,
+    seed: int,
+    stop: int,
+    show: Callable[[int], object],
+    command: Sequence[str] = WORKER,
+) -> None:
     """Try the files that were not yet, up to number `stop`."""
     while (start := counted(folder)[0]) < stop:
         arguments = [str(folder), str(seed), str(start), str(stop)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "fuzz_files.worker", *arguments],
+            [*command, *arguments],
             cwd=Path(__file__).parents[1],
             env=os.environ | {"LSTM_NATIVE_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )

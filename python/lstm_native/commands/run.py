@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     told = {} if arguments.batch_first is None else {"batch_first": arguments.batch_first}
     lstm = LSTM.from_file(arguments.model, arguments.prefix, **told)
     try:
-        x = np.load(arguments.input, allow_pickle=False)
+        with open(arguments.input, "rb") as file:
+            x = np.load(file, allow_pickle=False)
     except (EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{arguments.input} cannot be read: {error}") from error
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
