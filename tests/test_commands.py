@@ -258,7 +258,7 @@ def test_verify_onnx_with_data_beside_it(
 
     path = tmp_path / "models" / "m.onnx"
     path.parent.mkdir()
-    beside = {"save_as_external_data": True, "location": "m.data", "size_threshold": 0}
+    beside = {"save_as_external_data": True, "location": "m.data", "size_threshold": 100}
     onnx.save(model_of(LSTM(3, 4)), path, **beside)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m.data").write_bytes(bytes(10_000))
