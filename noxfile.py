@@ -49,6 +49,14 @@ def ulp(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz_files(session: nox.Session) -> None:
+    """A hundred thousand damaged weight files of every kind; a quarter of an hour on one core."""
+    session.install(".[test]")
+    session.chdir("tests")
+    session.run("python", "-m", "fuzz_files", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmark against every peer; leave the machine alone meanwhile."""
     session.install(".[bench]")

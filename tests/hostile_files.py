@@ -386,4 +386,8 @@ def write(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    print(f"{len(write(Path(sys.argv[1])))} files")
+    # Those of the other module join the tricks of this one as it is imported, not as it is run.
+    import hostile_bombs  # noqa: F401
+    import hostile_files
+
+    print(f"{len(hostile_files.write(Path(sys.argv[1])))} files")

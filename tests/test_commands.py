@@ -1,6 +1,8 @@
 """The command line as its user meets it: what is printed, written and returned."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +116,80 @@ def test_run_refuses(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not target.exists()
 
 
+def test_run_of_damaged_input(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "x.npy", tmp_path / "y.npy"
+    for content in (b"", b"PK\3\4", b"PK\5\6" + bytes(30), b"\x93NUMPY\1\0\xff\xff{"):
+        source.write_bytes(content)
+        failure(capsys, "run", model, source, "-o", target, "--prefix", "enc.")
+    assert not target.exists()
+
+
+def test_what_is_no_file_is_not_replaced(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As root, a file in the place of a device would stay."""
+    pipe = tmp_path / "pipe.npz"
+    os.mkfifo(pipe)
+    assert "no file that can be replaced" in failure(capsys, "convert", model, pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [model.name, pipe.name]
+
+
+def test_convert_in_place(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {name: array.copy() for name, array in load(model).items()}
+    printed(capsys, "convert", model, model)
+    for name, array in load(model).items():
+        np.testing.assert_array_equal(array, before[name], strict=True)
+
+
+def test_convert_refuses_many_arrays_of_one_memory(
+    torch: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = torch.zeros(1_000_000)
+    torch.save([shared[i:] for i in range(20)], tmp_path / "m.pt")
+    text = failure(capsys, "convert", tmp_path / "m.pt", tmp_path / "m.npz")
+    assert "too many arrays of one memory" in text
+    torch.save([shared[i:] for i in range(5)], tmp_path / "m.pt")
+    printed(capsys, "convert", tmp_path / "m.pt", tmp_path / "m.npz")
+
+
+def test_errors_of_types_are_errors(
+    torch: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a file holds cannot make a command fall."""
+    torch.save({"x": torch.ones(2, dtype=torch.complex128)}, tmp_path / "m.pt")
+    text = failure(capsys, "convert", tmp_path / "m.pt", tmp_path / "m.safetensors")
+    assert "cannot hold complex128" in text
+    np.save(tmp_path / "x.npy", np.zeros((2, 3)))
+    integers = {name: a.astype(int) for name, a in LSTM(3, 4).state_dict().items()}
+    save(tmp_path / "m.npz", integers)
+    failure(capsys, "run", tmp_path / "m.npz", tmp_path / "x.npy", "-o", tmp_path / "y.npy")
+
+
+def test_names_in_a_file_do_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import hostile_files
+
+    evil = hostile_files.state(hostile_files.name("evil.\x1b[2Jname"))
+    (tmp_path / "m.pt").write_bytes(hostile_files.archive(evil))
+    text = failure(capsys, "inspect", tmp_path / "m.pt")
+    assert "\x1b" not in text
+    assert "\\x1b[2Jname" in text
+
+
+def test_json_has_no_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for note in ("NaN", "Infinity"):
+        save(tmp_path / "m.npz", LSTM(3, 4).state_dict(), {"dropout": note})
+        assert "its note on dropout" in failure(capsys, "inspect", tmp_path / "m.npz", "--json")
+    save(tmp_path / "m.npz", LSTM(3, 4).state_dict(), {"dropout": "1e999"})
+    text = printed(capsys, "inspect", tmp_path / "m.npz", "--json")
+    shown = json.loads(text, parse_constant=lambda constant: pytest.fail(constant))
+    assert shown["lstms"][0]["dropout"] is None
+
+
 def test_verify(torch: Any, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "verify", model)
     assert text.count("agrees with torch") == 3
@@ -145,6 +221,48 @@ def test_verify_sees_a_difference(
 
     monkeypatch.setattr(LSTM, "__call__", wrong)
     assert "DIFFERS from torch" in printed(capsys, "verify", model, code=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_verify_of_what_is_not_finite(
+    value: float,
+    torch: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NaN here and there agrees; NaN only in the last of our results does not."""
+    lstm = LSTM(3, 4)
+    save(tmp_path / "good.npz", lstm)
+    lstm.weight_ih_l0[0, 0] = value
+    save(tmp_path / "odd.npz", lstm)
+    assert "agrees with torch" in printed(capsys, "verify", tmp_path / "odd.npz")
+    call = LSTM.__call__
+
+    def wrong(self: LSTM, x: Any) -> Any:
+        output, (h, c) = call(self, x)
+        return output, (h, np.full_like(c, value))
+
+    monkeypatch.setattr(LSTM, "__call__", wrong)
+    assert "DIFFERS from torch" in printed(capsys, "verify", tmp_path / "good.npz", code=1)
+    shown = json.loads(printed(capsys, "verify", tmp_path / "good.npz", "--json", code=1))
+    assert shown["lstms"][0]["difference"] is None
+
+
+def test_verify_onnx_with_data_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data is looked for beside the model, not where the command is given."""
+    onnx = pytest.importorskip("onnx")
+    from test_onnx_files import model_of
+
+    path = tmp_path / "models" / "m.onnx"
+    path.parent.mkdir()
+    beside = {"save_as_external_data": True, "location": "m.data", "size_threshold": 100}
+    onnx.save(model_of(LSTM(3, 4)), path, **beside)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.data").write_bytes(bytes(10_000))
+    assert "agrees with onnxruntime" in printed(capsys, "verify", "models/m.onnx")
 
 
 def test_verify_without_a_peer(

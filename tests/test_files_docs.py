@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import hostile_bombs  # noqa: F401 - it adds its tricks to those of hostile_files
 import hostile_files
 from lstm_native import LSTM, save
 from lstm_native.__main__ import main

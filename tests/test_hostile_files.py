@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hostile_bombs  # noqa: F401 - it adds its tricks to those of hostile_files
 import hostile_files
 from lstm_native import LSTM, load
 

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import itertools
 import os
+import struct
 import sys
 import zipfile
 from collections import Counter
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from lstm_native import LSTM, find_lstms, load
-from lstm_native.checkpoints import read
+from lstm_native.checkpoints import hdf5_attributes, read
 
 pytest.importorskip("h5py")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -157,6 +158,28 @@ def test_weights_alone_are_refused(keras: Any, tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="no model of Keras with its configuration"):
         load(tmp_path / "m.weights.h5")
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+@pytest.mark.parametrize("crowd", [0, 7])
+def test_texts_said_to_be_too_long_are_found(version: str, crowd: int) -> None:
+    """In either form of HDF5, and behind other attributes; the library itself is not asked."""
+    import h5py
+
+    content, text = io.BytesIO(), "x" * 100
+    with h5py.File(content, "w", libver=version) as file:
+        for index in range(crowd):
+            file.attrs[f"other{index}"] = "y" * index
+        file.attrs["text"] = text
+        address = h5py.h5o.get_info(file.id).addr
+    sound = content.getvalue()
+    hdf5_attributes.check_text(sound, address, "text")
+    told = struct.pack("<IQ", len(text), sound.index(b"GCOL"))
+    forged = sound.replace(told, struct.pack("<IQ", len(sound) + 1, sound.index(b"GCOL")))
+    with pytest.raises(ValueError, match="'text' is said to have"):
+        hdf5_attributes.check_text(forged, address, "text")
+    with pytest.raises(ValueError, match="'none' lies where it is not looked for"):
+        hdf5_attributes.check_text(sound, address, "none")
 
 
 def test_without_the_package(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -307,6 +307,39 @@ def test_weights_cut_and_joined_in_the_graph(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ours.flat_parameters, lstm.flat_parameters)
 
 
+@pytest.mark.parametrize("what", ["reference", "type", "twice", "name"])
+def test_what_a_valid_model_cannot_say(what: str, tmp_path: Path) -> None:
+    """Read as it stands, each would be passed over, or half of it."""
+    model = model_of(LSTM(I, H), clip=0.0)
+    clip = next(a for a in model.graph.node[0].attribute if a.name == "clip")
+    if what == "reference":
+        clip.ref_attr_name = "clip_of_the_caller"
+        reason = "takes its 'clip' from the caller"
+    elif what == "type":
+        clip.CopyFrom(helper.make_attribute("clip", 3))
+        reason = "has an attribute 'clip' of the wrong type"
+    elif what == "twice":
+        model.graph.node[0].attribute.append(helper.make_attribute("clip", 3.0))
+        reason = "has an attribute twice"
+    else:
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(3, "f4"), "W0"))
+        reason = "the name 'W0' stands twice"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=reason):
+        load(tmp_path / "m.onnx")
+
+
+def test_external_data_may_exceed_the_model(tmp_path: Path) -> None:
+    """What may be made of a file is counted by all its files."""
+    path = tmp_path / "m.onnx"
+    arrays = [numpy_helper.from_array(np.ones(5_000_000, "f2"), f"x{i}") for i in range(2)]
+    graph = helper.make_graph([], "g", [], [], arrays)
+    model = helper.make_model(graph, ir_version=9)
+    onnx.save(model, path, save_as_external_data=True, location="m.data", size_threshold=0)
+    assert path.stat().st_size < 1000
+    assert load(path, float32=True)["x1"].dtype == np.float32
+
+
 def test_computed_weights_are_refused(tmp_path: Path) -> None:
     model = model_of(LSTM(I, H))
     model.graph.node.insert(0, helper.make_node("Neg", ["W0"], ["computed"]))

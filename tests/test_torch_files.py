@@ -48,6 +48,10 @@ def save_legacy_module(torch: Any, model: Any, path: Path) -> None:
     torch.save(model, path, _use_new_zipfile_serialization=False)
 
 
+def save_newer_module(torch: Any, model: Any, path: Path) -> None:
+    torch.save(model, path, pickle_protocol=5)
+
+
 def save_script(torch: Any, model: Any, path: Path) -> None:
     torch.jit.save(torch.jit.script(model), path)
 
@@ -70,6 +74,7 @@ WRITERS: list[Callable[[Any, Any, Path], None]] = [
     save_parameters,
     save_module,
     save_legacy_module,
+    save_newer_module,
     save_script,
     save_safetensors,
     save_npz,
@@ -232,6 +237,18 @@ def test_many_tensors_of_one_storage(torch: Any, tmp_path: Path) -> None:
     assert len(load(tmp_path / "m.pt")) == 50
     with pytest.raises(ValueError, match="too many arrays of one memory"):
         load(tmp_path / "m.pt", float32=True)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_negated_views_are_refused(torch: Any, legacy: bool, tmp_path: Path) -> None:
+    """Such a view says that its memory holds the negative, or conjugate, of its values."""
+    numbers = torch.tensor([1 + 2j, 3 - 1j])
+    for view in (numbers.conj(), numbers.conj().imag):
+        torch.save({"x": view}, tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(ValueError, match="is the negative or conjugate"):
+            load(tmp_path / "m.pt")
+    torch.save({"x": numbers.conj().imag.resolve_neg()}, tmp_path / "m.pt")
+    np.testing.assert_array_equal(load(tmp_path / "m.pt")["x"], [-2, 1])
 
 
 def test_notes_of_modules(torch: Any, tmp_path: Path) -> None:

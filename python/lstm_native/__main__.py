@@ -37,10 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (OSError, ValueError, TypeError, ImportError, RuntimeError, MemoryError) as error:
+        print(f"error: {_printable(str(error))}", file=sys.stderr)
         return 1
     return code
+
+
+def _printable(text: str) -> str:
+    """A message as a terminal may see it: names in it may come from a file of anyone."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def _parser() -> argparse.ArgumentParser:

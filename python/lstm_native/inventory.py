@@ -4,6 +4,7 @@ Owns the list of them, how one is described in a line, and which one is meant wh
 Must not know files, the core, or the classes.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,9 +65,14 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
         In the order of the state.
     """
     found = []
+    # What belongs to an LSTM has its prefix up to the last point; so each name is looked at once.
+    groups: dict[str, dict[str, Any]] = defaultdict(dict)
+    for key, value in state.items():
+        if isinstance(key, str):
+            groups[key[: key.rfind(".") + 1]][key] = value
     for prefix, cell in _candidates(state):
         try:
-            config = config_from_state_dict(state, prefix, cell=cell)
+            config = config_from_state_dict(groups[prefix], prefix, cell=cell)
         except ValueError:
             continue
         found.append(

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_native._checks.arrays import as_ndarray
-from lstm_native.checkpoints.contents import Contents, State
+from lstm_native.checkpoints.contents import Contents, State, extent
 
-__all__ = ["Contents", "State", "load", "read", "replacing", "save"]
+__all__ = ["Contents", "State", "load", "most_copied", "read", "replacing", "save"]
 
-# Converted arrays may take this many times the size of the file, and a little for small files.
+# Copies may take this many times the memory of the arrays of a file, and a little for small ones.
 MOST_GROWTH = 4
 MOST_EXTRA = 24_000_000
 
@@ -87,18 +87,24 @@ def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
     """Read the arrays of a weight file as :func:`load` does, and the notes in it."""
     path = os.fsdecode(path)
     contents = _read(path)
-    arrays, made = {}, 0
+    arrays, made, most = {}, 0, None
     for name, array in contents.arrays.items():
         dtype = array.dtype.newbyteorder("=")
         if float32 and dtype == np.float16:
             dtype = np.dtype(np.float32)
         if dtype != array.dtype:
             # Arrays may share memory in the file, but not what is made of them here.
+            most = most_copied(contents.arrays) if most is None else most
             made += array.size * dtype.itemsize
-            if made > MOST_GROWTH * os.path.getsize(path) + MOST_EXTRA:
+            if made > most:
                 raise ValueError(f"{path} has too many arrays of one memory to convert them all.")
         arrays[name] = array.astype(dtype, copy=False)
     return Contents(arrays, contents.notes)
+
+
+def most_copied(arrays: State) -> int:
+    """How many bytes copies of the arrays of a file may take, before it is taken for a bomb."""
+    return MOST_GROWTH * extent(arrays.values()) + MOST_EXTRA
 
 
 def _read(path: str) -> Contents:
@@ -217,6 +223,8 @@ def _array(name: str, value: object) -> NDArray[Any]:
 def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; then put that file in the place of `path`, or leave no trace."""
     target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(f"{path} is no file that can be replaced")
     name = f".lstm_native-{os.urandom(8).hex()}.tmp"
     temporary = os.path.join(os.path.dirname(target), name)
     try:

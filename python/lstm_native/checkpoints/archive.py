@@ -1,7 +1,8 @@
 """Zip archives: the outer form of npz, PyTorch and Keras files.
 
 Owns the bounds within which an archive is believed, so that a hostile one costs no more than its
-size allows: directory, names, places of the members. Must not know what the members hold.
+size allows: directory, names, places of the members, methods of compression. Must not know what the
+members hold.
 """
 
 import contextlib
@@ -107,12 +108,16 @@ class _BoundedReader(io.BufferedReader):
 def _check_directory(archive: zipfile.ZipFile) -> None:
     seen: set[str] = set()
     for info in archive.infolist():
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{info.filename!r} is compressed by a method that is not read")
         if info.filename in seen:
             name = info.filename.removesuffix(".npy")
             raise ValueError(f"the name {name!r} stands twice in it")
         seen.add(info.filename)
     last = ("", 0)
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset > archive.start_dir:
+            raise ValueError(f"its directory points beyond itself for {info.filename!r}")
         if info.header_offset < last[1]:
             raise ValueError(f"{last[0]!r} and {info.filename!r} overlap")
         last = (info.filename, place(archive, info)[1])

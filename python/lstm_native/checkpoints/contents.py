@@ -5,8 +5,10 @@ its value the attribute as JSON, ``true``. Must not know any format, nor network
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
@@ -22,9 +24,22 @@ class Contents(NamedTuple):
     def option(self, name: str) -> Any:
         """The value of a note; ValueError if it is no JSON."""
         try:
-            return json.loads(self.notes[name])
+            return json.loads(self.notes[name], parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise ValueError(f"its note on {name} is {self.notes[name]!r}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def extent(arrays: Iterable[Array]) -> int:
+    """How many bytes of memory arrays lie in; what several share counts once."""
+    size = end = 0
+    for start, stop in sorted(map(byte_bounds, arrays)):
+        size += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return size
 
 
 def joined(prefix: str, name: str) -> str:

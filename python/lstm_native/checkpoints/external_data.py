@@ -10,13 +10,18 @@ import stat
 import numpy as np
 
 from lstm_native.checkpoints.contents import Array
+from lstm_native.checkpoints.onnx_budget import Budget
+
+# What has become a link or a pipe since it was looked at is neither followed nor waited for.
+_UNTRUSTED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class External:
     """The files beside a model, each mapped once."""
 
-    def __init__(self, model: str) -> None:
-        self._folder = os.path.dirname(os.path.abspath(model))
+    def __init__(self, model: str, budget: Budget) -> None:
+        self.folder = os.path.dirname(os.path.abspath(model))
+        self._budget = budget
         self._mapped: dict[str, Array] = {}
 
     def bytes_of(self, name: str, keys: dict[str, str]) -> Array:
@@ -37,14 +42,17 @@ class External:
 
     def _map(self, name: str, location: str) -> Array:
         if location not in self._mapped:
-            path = os.path.join(self._folder, location)
-            if os.path.realpath(path) != os.path.join(os.path.realpath(self._folder), location):
+            path = os.path.join(self.folder, location)
+            if os.path.realpath(path) != os.path.join(os.path.realpath(self.folder), location):
                 raise ValueError(f"the data of {name!r} lies behind a link, which is not followed")
             try:
-                status = os.stat(path)
+                file = os.fdopen(os.open(path, os.O_RDONLY | _UNTRUSTED), "rb")
             except OSError as error:
                 raise ValueError(f"the data of {name!r} should lie in {path}: {error}") from None
-            if not stat.S_ISREG(status.st_mode) or not status.st_size:
-                raise ValueError(f"{path}, where {name!r} should lie, holds nothing")
-            self._mapped[location] = np.asarray(np.memmap(path, np.uint8, mode="c"))
+            with file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode) or not status.st_size:
+                    raise ValueError(f"{path}, where {name!r} should lie, holds nothing")
+                self._mapped[location] = np.asarray(np.memmap(file, np.uint8, mode="c"))
+            self._budget.grow(status.st_size)
         return self._mapped[location]

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from lstm_native.checkpoints import archive, hdf5, keras_lstm
 from lstm_native.checkpoints.contents import Array, Contents, add
 
+# Some 2,000 layers; parsed, it takes up to twenty times as much.
+LARGEST_CONFIG = 1_000_000
+
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 
@@ -27,32 +30,36 @@ def read_archive(path: str) -> Contents:
     """Read a ``.keras`` file; ValueError if it is not sound or an LSTM cannot be had here."""
     most = archive.most_bytes(path)
     with archive.opened(path) as file:
-        config = archive.unpacked(file, _CONFIG, most)
+        config = archive.unpacked(file, _CONFIG, LARGEST_CONFIG)
         weights = archive.unpacked(file, _WEIGHTS, most)
     with hdf5.opened(path, weights) as file:
         del weights
-        arrays = hdf5.datasets(file, most)
-        groups = [group for group in _groups_of_variables(arrays) if group in file]
-        places = {group: hdf5.text(file[group], "name") for group in groups}
+        arrays = hdf5.datasets(file.root, most)
+        places = {}
+        for name in _groups_of_variables(arrays):
+            if (group := file.group(name)) is not None:
+                places[name] = file.text(group, "name")
         return _contents(config.decode(), arrays, places)
 
 
 def read(path: str) -> Contents:
     """Read a ``.h5`` file; ValueError if it is not sound or an LSTM cannot be had here."""
     with hdf5.opened(path) as file:
-        config = hdf5.text(file, "model_config")
-        if config is None or "model_weights" not in file:
+        config, weights = file.text(file.root, "model_config"), file.group("model_weights")
+        if config is None or weights is None:
             raise ValueError(
                 "it holds no model of Keras with its configuration, without which activations "
                 "cannot be known. Save the model, not its weights alone"
             )
-        arrays = hdf5.datasets(file["model_weights"], archive.most_bytes(path))
+        arrays = hdf5.datasets(weights, archive.most_bytes(path))
         return _contents(config, arrays, None)
 
 
 def _contents(
     config: str, arrays: Mapping[str, Array], places: Mapping[str, str | None] | None
 ) -> Contents:
+    if len(config) > LARGEST_CONFIG:
+        raise ValueError(f"its configuration has {len(config)} letters (at most {LARGEST_CONFIG})")
     try:
         model = json.loads(config)
     except RecursionError:
@@ -64,6 +71,8 @@ def _contents(
         prefix = ".".join(stack[0].path)
         for number, layer in enumerate(stack):
             where = _of_layer(layer, arrays) if places is None else _under(layer, arrays, places)
+            if not used.isdisjoint(where):
+                raise ValueError(f"the layer {'/'.join(layer.path)!r} shares arrays with another")
             used |= set(where)
             for name, array in keras_lstm.parameters(layer, where, number).items():
                 add(state, f"{prefix}.{name}", array)

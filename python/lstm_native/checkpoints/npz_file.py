@@ -35,8 +35,6 @@ def read(path: str) -> Contents:
             name = info.filename.removesuffix(".npy")
             if name == info.filename:
                 raise ValueError(f"its member {name!r} is no .npy array")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{name!r} is compressed by a method that NumPy does not use")
             with file.open(info) as member:
                 add(arrays, name, _array(name, member, info.file_size))
         return Contents(arrays, _notes(file.comment))
@@ -94,5 +92,8 @@ def _array(name: str, member: IO[bytes], size: int) -> Array:
     data = array.reshape(-1).view(np.uint8)
     for start in range(0, left, archive.LARGEST_READ):
         piece = data[start : start + archive.LARGEST_READ]
-        piece[:] = np.frombuffer(member.read(piece.size), np.uint8)
+        content = member.read(piece.size)
+        if len(content) != piece.size:
+            raise ValueError(f"{name!r} ends before its {left} bytes of data")
+        piece[:] = np.frombuffer(content, np.uint8)
     return array.T if fortran_order else array

@@ -4,34 +4,28 @@ Owns the constants, and the few operations by which exporters cut and join weigh
 into ONNX's order in the graph. Must not know LSTMs, nor how a tensor lies in a file.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from lstm_native.checkpoints.contents import Array
+from lstm_native.checkpoints.onnx_budget import Budget
+
+MOST_AXES = 32
 
 _DTYPES = {1: "f4", 7: "i8", 10: "f2", 11: "f8"}  # of Cast; ONNX's numbers
 
 
-class Budget:
-    """How many bytes may yet be made; what only looks at other arrays is free."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def spend(self, size: int) -> None:
-        """Take `size` bytes; ValueError if there are not so many."""
-        self._left -= size
-        if self._left < 0:
-            raise ValueError("its constants would take suspiciously many bytes for its size")
+Constants: TypeAlias = ChainMap[str, Array]
 
 
 def known(
-    body: Any, tensor: Callable[[Any], Array | None], outer: Mapping[str, Array], budget: Budget
-) -> dict[str, Array]:
+    body: Any, tensor: Callable[[Any], Array | None], outer: Constants, budget: Budget
+) -> Constants:
     """The constants of a graph by name, with those of the graphs around it."""
-    values = dict(outer)
+    values = outer.new_child()
     for proto in getattr(body, "initializer", ()):
         _set(values, proto.name, tensor(proto))
     for node in body.node:
@@ -41,7 +35,7 @@ def known(
                     _set(values, node.output[0], tensor(attribute.t))
                 elif attribute.name in ("value_int", "value_ints"):
                     numbers = list(attribute.ints) or attribute.i
-                    values[node.output[0]] = np.array(numbers, np.int64)
+                    _set(values, node.output[0], np.array(numbers, np.int64))
         elif node.op_type in _OPERATIONS and len(node.output) == 1 and node.input:
             inputs = [values.get(name) for name in node.input]
             if all(array is not None for array in inputs):
@@ -54,15 +48,23 @@ def known(
     return values
 
 
-def _set(values: dict[str, Array], name: str, array: Array | None) -> None:
-    if array is not None:
-        values[name] = array
+def _set(values: Constants, name: str, array: Array | None) -> None:
+    """Add a constant; ValueError if its graph has another of that name."""
+    if array is None:
+        return
+    if name in values.maps[0]:
+        raise ValueError(f"the name {name!r} stands twice in a graph of it")
+    values[name] = array
 
 
 def _axes(inputs: list[Any], attributes: Mapping[str, Any], at: int = 1) -> tuple[int, ...]:
     if len(inputs) > at:
-        return tuple(int(axis) for axis in inputs[at].reshape(-1))
-    return tuple(attributes["axes"].ints) if "axes" in attributes else ()
+        axes = [int(axis) for axis in inputs[at].reshape(-1)[: MOST_AXES + 1]]
+    else:
+        axes = list(attributes["axes"].ints) if "axes" in attributes else []
+    if len(axes) > MOST_AXES:
+        raise ValueError("a node in it has too many axes")
+    return tuple(axes)
 
 
 def _concat(inputs: list[Any], attributes: Mapping[str, Any], budget: Budget) -> Array:

@@ -5,14 +5,16 @@ Owns the file, its tensors and the search for LSTM nodes, those in branches and 
 """
 
 import math
+from collections import ChainMap, deque
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_native.checkpoints import archive, onnx_constants, onnx_lstm, onnx_stack
+from lstm_native.checkpoints import bfloat16, onnx_constants, onnx_lstm, onnx_stack
 from lstm_native.checkpoints.contents import Array, Contents, add
 from lstm_native.checkpoints.external_data import External
 from lstm_native.checkpoints.extras import needed
+from lstm_native.checkpoints.onnx_budget import Budget
 
 MOST_AXES = 32
 NEWEST_IR = 32  # far from reached; a larger one is another kind of file
@@ -33,7 +35,14 @@ _TYPES = {
     13: ("<u8", "uint64_data"),
     16: ("<u2", "int32_data"),
 }
-_BOOL, _HALF, _BFLOAT16 = 9, 10, 16
+_FIELD_TYPES = {
+    "float_data": "<f4",
+    "double_data": "<f8",
+    "int32_data": "<i4",
+    "int64_data": "<i8",
+    "uint64_data": "<u8",
+}
+_BOOL, _BFLOAT16 = 9, 16
 _EXTERNAL = 1
 _FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"  # what may follow the version of the format
 
@@ -76,25 +85,27 @@ def parse(path: str) -> Parsed:
         content = file.read()
     try:
         model = onnx.ModelProto.FromString(content)
+        size = len(content)
         del content
-        budget = onnx_constants.Budget(archive.most_bytes(path))
-        external = External(path)
+        budget = Budget()
+        budget.grow(size)
+        external = External(path, budget)
 
         def tensor(proto: Any) -> Array | None:
-            return _array(proto, external)
+            return _array(proto, external, budget)
 
         found: list[onnx_lstm.Node] = []
-        names: set[str] = set()
+        names: dict[str, int] = {}
         initialisers: dict[str, Array] = {}
-        bodies: list[tuple[Any, dict[str, Array]]]
-        bodies = [(model.graph, {}), *((function, {}) for function in model.functions)]
+        nothing: onnx_constants.Constants = ChainMap()
+        bodies = deque((body, nothing) for body in (model.graph, *model.functions))
         while bodies:
-            body, outer = bodies.pop(0)
+            body, outer = bodies.popleft()
             constants = onnx_constants.known(body, tensor, outer, budget)
             for proto in getattr(body, "initializer", ()):
                 if proto.name in constants:
                     initialisers.setdefault(proto.name, constants[proto.name])
-            found += onnx_stack.nodes(body, constants, names)
+            found += onnx_stack.nodes(body, constants, names, budget)
             bodies += [(graph, constants) for node in body.node for graph in _branches(node)]
     # TypeError: protobuf gives a text that is no Unicode as bytes.
     except (DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -107,7 +118,7 @@ def _branches(node: Any) -> list[Any]:
     return graphs + [graph for attribute in node.attribute for graph in attribute.graphs]
 
 
-def _array(tensor: Any, external: External) -> Array | None:
+def _array(tensor: Any, external: External, budget: Budget) -> Array | None:
     """A tensor of numbers; None if it is of a type NumPy lacks."""
     if tensor.data_type not in _TYPES:
         return None
@@ -121,22 +132,23 @@ def _array(tensor: Any, external: External) -> Array | None:
     elif tensor.HasField("raw_data"):
         data = np.frombuffer(tensor.raw_data, np.uint8)
     else:
-        values = np.array(getattr(tensor, field), field[:-5].replace("double", "float64"))
-        if field == "float_data":
-            values = values.astype("<f4")
-        data = np.frombuffer(values.astype(_wire(dtype), casting="unsafe").tobytes(), np.uint8)
+        given = getattr(tensor, field)
+        values = np.fromiter(given, _FIELD_TYPES[field], len(given))
+        data = values.astype(_wire(dtype), copy=False).view(np.uint8)
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     if data.size != expected:
         raise ValueError(
             f"{tensor.name!r} of shape {shape} should have {expected} bytes but has {data.size}"
         )
     array: Array = data.view(dtype).reshape(shape)
-    if tensor.data_type == _BOOL:
-        return np.not_equal(array, 0)
     if tensor.data_type == _BFLOAT16:
-        # A bfloat16 is the upper half of the float32 of the same value.
-        return (array.astype("<u4") << 16).view("<f4")
-    return array if array.flags.aligned else array.copy()
+        budget.spend(2 * array.nbytes)
+        return bfloat16.widened(array)
+    if tensor.data_type != _BOOL and array.flags.aligned:
+        return array
+    # Tensors may lie in one place of a file beside the model: each copy counts.
+    budget.spend(array.nbytes)
+    return np.not_equal(array, 0) if tensor.data_type == _BOOL else array.copy()
 
 
 def _wire(dtype: str) -> str:

@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 
 from lstm_native.checkpoints.contents import Array
+from lstm_native.checkpoints.onnx_budget import Budget
 
 # ONNX has its gates in the order i, o, f, c; torch has i, f, g (ONNX's c), o.
 _ORDER = [0, 2, 3, 1]
 _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
+# ONNX's numbers of the types that attributes have.
+_TYPES = {
+    "activation_alpha": 6,
+    "activation_beta": 6,
+    "activations": 8,
+    "clip": 1,
+    "direction": 3,
+    "hidden_size": 2,
+    "input_forget": 2,
+    "layout": 2,
+}
 _X, _W, _R, _B, _LENGTHS, _H0, _C0, _P = range(8)
 
 
@@ -46,7 +58,7 @@ class Node:
         return self.directions, self.hidden_size, self.batch_first, self.lengths, bias
 
 
-def read(node: Any, constants: Mapping[str, Array], name: str) -> Node:
+def read(node: Any, constants: Mapping[str, Array], name: str, budget: Budget) -> Node:
     """Read a node whose weights are constants; ValueError if it is not an LSTM of torch's kind."""
     inputs = [*node.input, *[""] * 8]
     if reason := _unlike_torch(node, inputs, constants):
@@ -61,6 +73,7 @@ def read(node: Any, constants: Mapping[str, Array], name: str) -> Node:
                 )
             weights[stem] = constants[inputs[index]]
     directions, hidden = _check_shapes(node, weights)
+    budget.spend(sum(array.nbytes for array in weights.values()))
     arrays: dict[str, Array] = {}
     for direction in range(directions):
         suffix = "_l0" + "_reverse" * direction
@@ -103,6 +116,14 @@ def _unlike_torch(node: Any, inputs: list[str], constants: Mapping[str, Array]) 
     """What a node asks for that torch's LSTM has not; empty if nothing."""
     if node.domain not in ("", "ai.onnx"):
         return f"is of the domain {node.domain!r}"
+    names = [attribute.name for attribute in node.attribute]
+    if len(set(names)) < len(names):
+        return "has an attribute twice"
+    for attribute in node.attribute:
+        if attribute.ref_attr_name:
+            return f"takes its {attribute.name!r} from the caller of a function"
+        if attribute.type and attribute.type != _TYPES.get(attribute.name, attribute.type):
+            return f"has an attribute {attribute.name!r} of the wrong type"
     if inputs[_P]:
         return "has peepholes"
     if _attribute(node, "clip", 0.0):

@@ -11,12 +11,18 @@ from typing import Any
 
 from lstm_native.checkpoints import onnx_lstm
 from lstm_native.checkpoints.contents import Array
+from lstm_native.checkpoints.onnx_budget import Budget
 
 _QUANTISED = ("DynamicQuantizeLSTM",)
 
 
-def nodes(body: Any, constants: Mapping[str, Array], taken: set[str]) -> list[onnx_lstm.Node]:
-    """The LSTMs of one graph, layers put together, under names that are not in `taken`."""
+def nodes(
+    body: Any, constants: Mapping[str, Array], taken: dict[str, int], budget: Budget
+) -> list[onnx_lstm.Node]:
+    """The LSTMs of one graph, layers put together, under names that are not in `taken`.
+
+    There each name has the number to go on with where it is asked for again.
+    """
     everything = list(body.node)
     read: dict[int, onnx_lstm.Node] = {}
     for index, node in enumerate(everything):
@@ -24,7 +30,7 @@ def nodes(body: Any, constants: Mapping[str, Array], taken: set[str]) -> list[on
             raise ValueError(f"the LSTM node {node.name!r} is quantised")
         if node.op_type == "LSTM":
             name = _name(node.name, taken)
-            read[index] = onnx_lstm.read(node, constants, name)
+            read[index] = onnx_lstm.read(node, constants, name, budget)
     makers = {output: i for i, node in enumerate(everything) for output in node.output if output}
     uses = Counter(name for node in everything for name in node.input)
     # A graph's outputs are values with names, a function's just names.
@@ -39,17 +45,18 @@ def nodes(body: Any, constants: Mapping[str, Array], taken: set[str]) -> list[on
     return [_merged([read[index] for index in stack]) for stack in stacks.values()]
 
 
-def _name(given: str, taken: set[str]) -> str:
+def _name(given: str, taken: dict[str, int]) -> str:
     """What to call the LSTM of a node; torch's exporter has the path of the module in it."""
     parts = [part for part in given.split("/") if part]
     if parts and re.fullmatch(r"LSTM(_\d+)?", parts[-1]):
         parts.pop()
     path = ".".join(parts) or "lstm"
-    name, number = path, 0
+    name, number = path, taken.get(path, 0)
     while name in taken:
         number += 1
         name = f"{path}_{number}"
-    taken.add(name)
+    taken[path] = number
+    taken.setdefault(name, 0)
     return name
 
 

@@ -117,6 +117,12 @@ class _Machine:
             raise TypeError
         target.extend(values)
 
+    def add_items(self, values: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not set or not all(isinstance(value, _SCALARS) for value in values):
+            raise TypeError
+        target.update(values)
+
     def set_items(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(values) % 2:
@@ -193,6 +199,8 @@ _OPERATIONS: dict[int, Callable[[_Machine], Any]] = {
     ord("l"): _push(lambda m: m.after_mark()),
     ord("a"): lambda m: m.extend([m.stack.pop()]),
     ord("e"): lambda m: m.extend(m.after_mark()),
+    0x8F: _push(lambda m: set()),
+    0x90: lambda m: m.add_items(m.after_mark()),
     ord("}"): _push(lambda m: {}),
     ord("s"): lambda m: m.set_items(_pair(m)),
     ord("u"): lambda m: m.set_items(m.after_mark()),

@@ -6,10 +6,12 @@ judges the file; reading the header again is needed since it gives no offsets an
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from lstm_native.checkpoints import bfloat16
 from lstm_native.checkpoints.contents import Array, Contents
 
 # Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
@@ -80,8 +82,8 @@ def write(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     entries = dict(pairs)
     if len(entries) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"the name {twice!r} stands twice in its header")
     return entries
 
@@ -95,8 +97,7 @@ def _array(
     start, stop = data_offsets
     array: Array = data[start:stop].view(_DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":
-        # A bfloat16 is the upper half of the float32 of the same value.
-        array = (array.astype("<u4") << 16).view("<f4")
+        array = bfloat16.widened(array)
     if dtype == "BOOL":
         array = array != 0
     return array if array.flags.aligned else array.copy()

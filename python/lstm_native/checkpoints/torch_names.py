@@ -13,7 +13,9 @@ from lstm_native.checkpoints.torch_objects import Stub, Tensor, is_script
 MOST_DEPTH = 100
 # An honest file shares tensors, seldom containers; a few may be seen twice, not a billion times.
 MOST_VISITS = 500_000
+MOST_TENSORS = 100_000
 LONGEST_NAME = 1000
+MOST_LETTERS = 10_000_000  # of all names
 
 
 def named(root: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -31,6 +33,7 @@ class _Walk:
         self.tensors: dict[str, Tensor] = {}
         self.notes: dict[str, str] = {}
         self.visits = 0
+        self.letters = 0
 
     def visit(self, value: Any, path: str, depth: int) -> None:
         self.visits += 1
@@ -40,6 +43,9 @@ class _Walk:
             if path in self.tensors:
                 raise ValueError(f"the name {path!r} stands twice in it")
             self.tensors[path] = value
+            self.letters += len(path)
+            if len(self.tensors) > MOST_TENSORS or self.letters > MOST_LETTERS:
+                raise ValueError("it holds suspiciously many names of tensors")
         elif isinstance(value, dict):
             self.each(value, path, depth)
         elif isinstance(value, list | tuple):
@@ -60,7 +66,9 @@ class _Walk:
             kinds = (Tensor, Stub)
             self.each({k: v for k, v in own.items() if isinstance(v, kinds)}, path, depth)
             return
-        transient = own.get("_non_persistent_buffers_set") or ()
+        transient = own.get("_non_persistent_buffers_set") or set()
+        if not isinstance(transient, set | frozenset):
+            raise ValueError("a module of it has names of buffers that are no set")
         for kind in ("_parameters", "_buffers", "_modules"):
             parts = own.get(kind) or {}
             if not isinstance(parts, dict):

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from lstm_native.checkpoints import bfloat16
 from lstm_native.checkpoints.contents import Array
 
 Order: TypeAlias = Literal["<", ">"]
@@ -65,8 +66,7 @@ class Storage:
         if self.kind == BOOL:
             return np.not_equal(data, 0)
         if self.kind == BFLOAT16:
-            # A bfloat16 is the upper half of the float32 of the same value.
-            return (data.view(f"{order}u2").astype("u4") << 16).view("f4")
+            return bfloat16.widened(data.view(f"{order}u2"))
         array = data.view(np.dtype(self.kind).newbyteorder(order))
         # Here, once, and not for each of the tensors that share it.
         array = array.astype(self.kind, copy=False)
@@ -84,12 +84,11 @@ class Tensor:
 
     def array(self, memory: Array) -> Array:
         """The tensor as a view of its storage's array."""
-        start, count = self.offset, math.prod(self.shape)
-        plain = memory[start : start + count].reshape(self.shape)
-        strides = tuple(stride * memory.itemsize for stride in self.strides)
-        if not count or plain.strides == strides:
-            return plain
-        return np.lib.stride_tricks.as_strided(memory[start:], self.shape, strides)
+        if 0 in self.shape:
+            return memory[:0].reshape(self.shape)
+        strides = [stride * memory.itemsize for stride in self.strides]
+        # NumPy, too, checks here that the view lies within the memory.
+        return np.ndarray(self.shape, memory.dtype, memory, self.offset * memory.itemsize, strides)
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,20 @@ def _natural(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> Tensor:
+def _tensor(
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    marks: Any = None,
+) -> Tensor:
+    if marks:
+        raise ValueError(
+            "a tensor in it is the negative or conjugate of what is stored. Save its resolve_neg() "
+            "or resolve_conj()"
+        )
     if (
         not isinstance(storage, Storage)
         or type(shape) is not tuple
@@ -243,10 +255,10 @@ def _ordered_dict(*arguments: Any) -> dict[Any, Any]:
     return {}
 
 
-def _set(items: Any) -> tuple[Any, ...]:
+def _set(items: Any) -> frozenset[Any]:
     if type(items) is not list or not all(type(item) in (str, int) for item in items):
         raise ValueError("it wants to make a set of what has no place in one")
-    return tuple(items)
+    return frozenset(items)
 
 
 def _same(value: Any, *others: Any) -> Any:

@@ -26,7 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert a file; 0."""
-    from lstm_native.checkpoints import read, save
+    from lstm_native.checkpoints import most_copied, read, save
 
     contents = read(arguments.input, float32=arguments.float32)
     arrays, notes = contents.arrays, contents.notes
@@ -42,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         arrays = {name[len(prefix) :]: arrays[name] for name in names}
         told = {name: notes.get(prefix + name) for name in ("batch_first", "dropout")}
         notes = {name: note for name, note in told.items() if note is not None}
+    # Arrays may be views of one memory in the input; in the output each has its own.
+    if sum(array.nbytes for array in arrays.values()) > most_copied(arrays):
+        raise ValueError(f"{arguments.input} has too many arrays of one memory to write them all")
     save(arguments.output, arrays, notes or None)
     scalars = sum(array.size for array in arrays.values())
     print(f"{arguments.output}: {len(arrays)} arrays of {scalars:,} numbers")

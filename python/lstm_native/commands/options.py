@@ -5,6 +5,7 @@ Owns their names, types and help texts. Must not know any command.
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -49,5 +50,13 @@ def lengths(text: str) -> list[int]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=2))
+    """Print a value as JSON, which has no NaN and no infinity: null instead."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

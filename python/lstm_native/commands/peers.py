@@ -4,6 +4,8 @@ Owns how each is made to run the LSTMs of a file on the same sequences as ours. 
 onnxruntime, when it is asked to; nothing but ``verify`` may import this.
 """
 
+import math
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +18,15 @@ from lstm_native.lstm import LSTM
 
 STEPS, ROWS = 16, 5
 
+# ONNX Runtime is given the model as bytes, so it has to be told where the data beside it lies.
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
 
 class Comparison(NamedTuple):
-    """The largest difference of outputs and states; relative to states that exceed 1."""
+    """The largest difference of outputs and states; relative to states that exceed 1.
+
+    Infinite where one has a NaN or an infinity that the other has not.
+    """
 
     prefix: str
     peer: str
@@ -99,6 +107,8 @@ def _with_onnxruntime(
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        folder = os.path.dirname(os.path.abspath(path))
+        options.add_session_config_entry(_EXTERNAL_FOLDER, folder)
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -150,8 +160,13 @@ def _flat(results: Any) -> list[Array]:
 
 
 def _largest(ours: list[Array], theirs: list[Array]) -> float:
-    pairs = zip(ours, theirs, strict=True)
+    return max(_difference_of(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _difference_of(ours: Array, theirs: Array) -> float:
+    finite = np.isfinite(ours) & np.isfinite(theirs)
+    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+        return math.inf
     # c is a sum and may be large: its differences count by its largest value.
-    return max(
-        float(np.max(np.abs(a - b), initial=0.0) / np.max(np.abs(b), initial=1.0)) for a, b in pairs
-    )
+    a, b = ours[finite], theirs[finite]
+    return float(np.max(np.abs(a - b), initial=0.0) / np.max(np.abs(b), initial=1.0))

@@ -4,6 +4,7 @@ Owns the way of arrays in and out. Must not know formats of weights.
 """
 
 import argparse
+import zipfile
 from pathlib import Path
 
 from lstm_native.commands.options import add_file, add_prefix, lengths
@@ -43,7 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     told = {} if arguments.batch_first is None else {"batch_first": arguments.batch_first}
     lstm = LSTM.from_file(arguments.model, arguments.prefix, **told)
-    x = np.load(arguments.input, allow_pickle=False)
+    try:
+        with open(arguments.input, "rb") as file:
+            x = np.load(file, allow_pickle=False)
+    except (EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{arguments.input} cannot be read: {error}") from error
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         raise ValueError(f"{arguments.input} should hold one array of floats")
     output, _ = lstm(x.astype(lstm.dtype, copy=False), lengths=arguments.lengths)
