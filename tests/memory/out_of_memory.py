@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import lstm_native
-from operations import Operation, World, core, public
+from memory.operations import Operation, World, core, public
 
 ALLOCATOR = ctypes.CDLL(None)
 ALLOCATOR.fail_allocation.argtypes = (ctypes.c_long, ctypes.c_size_t)
@@ -86,6 +86,7 @@ def main(parts: list[str]) -> int:
 
 def holds(world: World, operation: Operation, rounds: int = 3) -> bool:
     """Whether an operation keeps the promise; says what happened."""
+
     def result() -> list[bytes]:
         lstm_native.manual_seed(1)
         return arrays(operation.run(operation.prepare()))
