@@ -115,12 +115,15 @@ def core(world: World) -> Iterator[Operation]:
     weights = _core.pack(parameters, *sizes)
     cell = _core.pack(world.cell.flat_parameters, 5, 6, 1, True, False, 0)
     y, dx = np.empty((4, 3, 6), np.float32), np.empty_like(x)
-    h, c, step_h, step_c = (np.zeros((2, 3, 6), np.float32) for _ in range(4))
+    h, c = (np.zeros((2, 3, 6), np.float32) for _ in range(2))
     gradients = np.empty_like(parameters)
     generator = _core.Generator(1)
 
     def record() -> Any:
         return _core.record(weights, x, y, h, c, None, None, None, 0.0, None, None)
+
+    def stream() -> Any:
+        return _core.Stream(weights, h.copy(), c.copy())
 
     def dropping(_: object) -> Any:
         return _core.record(weights, x, y, h, c, None, None, None, 0.5, generator, 1)
@@ -134,9 +137,25 @@ def core(world: World) -> Iterator[Operation]:
     yield Operation("record", lambda _: record())
     yield Operation("record, dropping", dropping)
     yield Operation("backward", backward, record)
-    yield Operation("Stream", lambda _: _core.Stream(weights, step_h, step_c))
-    yield Operation(
-        "Stream.step", lambda s: s.step(x[0], None), lambda: _core.Stream(weights, step_h, step_c)
-    )
+    yield Operation("Stream", lambda _: stream())
+    yield Operation("Stream.step", lambda s: s.step(x[0], None), stream)
     yield Operation("Generator", lambda _: _core.Generator(1))
     yield Operation("Generator.get_state", lambda _: generator.get_state())
+
+
+def team(world: World) -> Iterator[Operation]:
+    """Two threads, which have met before: libgomp ends a process without memory for a new team."""
+    network, x = world.large, np.ones((20, 6, 40), np.float32)
+
+    def backward(record: Any) -> Any:
+        output, _, tape = record
+        return network.backward(tape, output)
+
+    lstm_native.set_num_threads(2)
+    _core.force_dealing("units")
+    backward(network.record(x))
+    yield Operation("forward by two threads", lambda _: network(x))
+    yield Operation("record by two threads", lambda _: network.record(x))
+    yield Operation("backward by two threads", backward, lambda: network.record(x))
+    _core.force_dealing("any")
+    lstm_native.set_num_threads(1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import lstm_native
-from memory.operations import Operation, World, core, public
+from memory.operations import Operation, World, core, public, team
 
 ALLOCATOR = ctypes.CDLL(None)
 ALLOCATOR.fail_allocation.argtypes = (ctypes.c_long, ctypes.c_size_t)
@@ -25,9 +25,9 @@ ALLOCATOR.blocks_alive.restype = ctypes.c_long
 NO_LOCK = ("can't allocate lock", "can't allocate read lock")
 
 
-def attempt(operation: Operation, n: int) -> tuple[str | None, Any]:
+def attempt(operation: Operation, given: Any, n: int) -> tuple[str | None, Any]:
     """How an operation ends whose n-th allocation fails, and its result; None: all were granted."""
-    given, result, ending = operation.prepare(), None, "result"
+    result, ending = None, "result"
     fail, stop = ALLOCATOR.fail_allocation, ALLOCATOR.stop_failing
     fail(n, operation.least)
     try:
@@ -53,20 +53,22 @@ def arrays(result: Any) -> list[bytes]:
     return []
 
 
-def sweep(world: World, operation: Operation, expected: list[bytes] | None) -> Counter[str]:
+def sweep(world: World, operation: Operation, expected: list[bytes]) -> Counter[str]:
     """How often an operation ended how, over every n."""
     endings: Counter[str] = Counter()
     n = 0
     while True:
         n += 1
+        lstm_native.manual_seed(1)
+        given = operation.prepare()
         before = world.bits()
-        ending, result = attempt(operation, n)
+        ending, result = attempt(operation, given, n)
         if ending is None:
             break
         endings[ending] += 1
         if ending != "result":
             assert world.bits() == before, f"{operation.name}: failure {n} left a trace"
-        elif expected is not None:
+        else:
             assert arrays(result) == expected, f"{operation.name}: a wrong result at {n}"
     world.held.clear()
     return endings
@@ -78,8 +80,7 @@ def main(parts: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         world = World(folder)
         for part in parts:
-            for operation in {"public": public, "core": core}[part](world):
-                lstm_native.manual_seed(1)
+            for operation in {"public": public, "core": core, "team": team}[part](world):
                 faults += not holds(world, operation)
     return faults
 
@@ -93,11 +94,11 @@ def holds(world: World, operation: Operation, rounds: int = 3) -> bool:
 
     expected = result()
     for _ in range(2):  # what is made once and kept
-        endings = sweep(world, operation, None)
+        endings = sweep(world, operation, expected)
     gc.collect()
     before = ALLOCATOR.blocks_alive()
     for _ in range(rounds):
-        sweep(world, operation, None)
+        sweep(world, operation, expected)
     gc.collect()
     lost = ALLOCATOR.blocks_alive() - before
     same = result() == expected
