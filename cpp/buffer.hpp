@@ -18,7 +18,10 @@ constexpr Index cache_line = 64;
 // back: none of more than the second, and together no more than the third, the longest kept making
 // room. Fresh memory costs a page fault for each 4 KB, and a training step would pay that for its
 // tape every time.
-constexpr Index least_kept_block = 32 << 10;
+#ifndef LSTM_NATIVE_LEAST_KEPT_BLOCK  // beyond reach in the asan preset: only the heap is guarded
+#define LSTM_NATIVE_LEAST_KEPT_BLOCK (32 << 10)
+#endif
+constexpr Index least_kept_block = LSTM_NATIVE_LEAST_KEPT_BLOCK;
 constexpr Index largest_kept_block = 64 << 20;
 constexpr Index most_kept = 128 << 20;
 

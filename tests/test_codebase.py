@@ -42,7 +42,7 @@ MAY_INCLUDE = {
     "stack_backward": {"stack", "stack_team", "dispatch"},
     "bindings": {
         "arrays", "handles", "plain", "stack", "weights", "config", "dispatch", "parallel", "plan",
-        "generator", "threads",
+        "generator", "objects", "threads",
     },
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +129,11 @@ def test_blocks_just_too_small_to_be_kept_go_back() -> None:
 def peak_kilobytes(code: str) -> int:
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_nothing_grows() -> None:
+    """The quick form of ``nox -s memory``: random shapes, networks made and dropped, errors."""
+    script = Path(__file__).parent / "memory" / "growth.py"
+    counts = ["--calls=3000", "--networks=1000", "--errors=500"]
+    done = subprocess.run([sys.executable, script, *counts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

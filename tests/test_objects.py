@@ -98,3 +98,8 @@ def test_the_module_is_hardened() -> None:
     stack = next(line for line in headers.splitlines() if "GNU_STACK" in line)
     assert " RW " in stack
     assert "RWE" not in stack
+    # No code is patched when it is loaded, none is both written and run, and no library is looked
+    # for in places of the machine it was built on.
+    assert not re.search(r"TEXTREL|RPATH|RUNPATH", dynamic)
+    assert not re.search(r"LOAD.* RWE ", headers)
+    assert "__stack_chk_fail" in run("nm", "-D", "--undefined-only", _core.__file__)

@@ -1,7 +1,7 @@
 // What Python holds of the core between calls.
 //
-// Owns: the handle on packed weights, when a call lets go of the GIL, and when it is given up.
-// Must not know: arrays.
+// Owns: the handles on packed weights and on a generator, when a call lets go of the GIL, and when
+// it is given up. Must not know: arrays.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,6 +9,8 @@
 #include <memory>
 #include <variant>
 
+#include "generator.hpp"
+#include "objects.hpp"
 #include "parallel.hpp"
 #include "weights.hpp"
 
@@ -19,6 +21,10 @@ using SharedWeights = std::shared_ptr<const Weights<T>>;
 
 struct PyWeights {
   std::variant<SharedWeights<float>, SharedWeights<double>> value;
+};
+
+struct PyGenerator {
+  std::unique_ptr<Generator> value;
 };
 
 inline double flops(const Config& config, Index frames) {

@@ -81,7 +81,7 @@ py::object infer_as(const Weights<T>& weights, py::handle x, py::handle hx, bool
   Offsets x_offsets = offsets(config.input_size), y_offsets = offsets(config.frame_size());
   run(weights, {std::move(schedule), std::move(x_offsets), std::move(y_offsets), data<const T>(x),
                 data<T>(y), data<T>(h), data<T>(c)});
-  return py::make_tuple(std::move(y), py::make_tuple(std::move(h), std::move(c)));
+  return tuple_of(y, tuple_of(h, c));
 }
 
 template <class T>
@@ -104,7 +104,7 @@ py::object infer_cell_as(const Weights<T>& weights, py::handle x, py::handle hx)
   Offsets y_offsets = Offsets::packed(schedule, config.hidden_size);
   run(weights, {std::move(schedule), std::move(x_offsets), std::move(y_offsets), data<const T>(x),
                 y.data(), data<T>(h), data<T>(c)});
-  return py::make_tuple(std::move(h), std::move(c));
+  return tuple_of(h, c);
 }
 
 py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first) {

@@ -33,17 +33,18 @@ Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_l
 }
 
 template <class T>
-PyWeights pack_as(py::handle parameters, const Config& config) {
+py::object pack_as(py::handle parameters, const Config& config) {
   const auto flat = exact_view<const T>(parameters, "parameters", {config.parameters()});
-  SharedWeights<T> weights;
+  py::object packed = empty<PyWeights>();
+  auto& shared = packed.cast<PyWeights&>().value;
   unlocked(flops(config, 1),
-           [&] { weights = std::make_shared<const Weights<T>>(config, flat.data); });
-  return {std::move(weights)};
+           [&] { shared = std::make_shared<const Weights<T>>(config, flat.data); });
+  return packed;
 }
 
-PyWeights pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
-               py::handle num_layers, py::handle bias, py::handle bidirectional,
-               py::handle proj_size) {
+py::object pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
+                py::handle num_layers, py::handle bias, py::handle bidirectional,
+                py::handle proj_size) {
   const Config config =
       config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size);
   if (array_argument(parameters, "parameters").dtype().equal(py::dtype::of<float>()))
@@ -187,7 +188,8 @@ struct Masking {
     if (!(probability >= 0 && probability <= 1))
       throw py::value_error("dropout should be from 0 to 1");
     if (config.num_layers == 1) probability = 0;
-    if (probability > 0) generator = &instance<Generator>(engine, "generator", "Generator");
+    if (probability > 0)
+      generator = instance<PyGenerator>(engine, "generator", "Generator").value.get();
   }
 
   Dropout masks(const Config& config, Index frames) const {
@@ -221,10 +223,10 @@ Index checkpoint_of(py::handle checkpoint) {
   return steps;
 }
 
-PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
-                  py::handle lengths, py::handle batch_sizes, py::handle order, py::handle dropout,
-                  py::handle generator, py::handle checkpoint, py::handle resets,
-                  py::handle cells) {
+py::object run_record(py::handle weights, py::handle x, py::handle y, py::handle h, py::handle c,
+                      py::handle lengths, py::handle batch_sizes, py::handle order,
+                      py::handle dropout, py::handle generator, py::handle checkpoint,
+                      py::handle resets, py::handle cells) {
   return std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
@@ -235,13 +237,19 @@ PyTape run_record(py::handle weights, py::handle x, py::handle y, py::handle h, 
             sequences_of<T>({x, y, h, c, lengths, batch_sizes, order, resets, cells}, config);
         const Index frames = sequences.schedule.frames();
         Dropout masks = masking.masks(config, frames);
-        std::unique_ptr<Tape<T>> tape;
+        py::object object = empty<PyTape>();
+        PyTape& holder = object.cast<PyTape&>();
+        holder = {{},
+                  py::reinterpret_borrow<py::object>(x),
+                  py::reinterpret_borrow<py::object>(y),
+                  shape_of(x)};
         unlocked(flops(config, frames), [&] {
-          tape = std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks), every);
+          auto tape =
+              std::make_unique<Tape<T>>(shared, std::move(sequences), std::move(masks), every);
           record(*tape);
+          holder.value = std::move(tape);
         });
-        return PyTape{std::move(tape), py::reinterpret_borrow<py::object>(x),
-                      py::reinterpret_borrow<py::object>(y), shape_of(x)};
+        return object;
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -336,15 +344,14 @@ Index parameter_count(py::handle input_size, py::handle hidden_size, py::handle 
 
 void register_network(py::module_& m) {
   using py::arg;
-  py::class_<PyWeights>(m, "Weights", py::is_final())
-      .def_property_readonly("nbytes", [](py::handle self) {
-        return std::visit([](const auto& shared) { return shared->nbytes(); },
-                          instance<PyWeights>(self, "self", "Weights").value);
-      });
+  register_class<PyWeights>(m, "Weights").def_property_readonly("nbytes", [](py::handle self) {
+    return std::visit([](const auto& shared) { return shared->nbytes(); },
+                      instance<PyWeights>(self, "self", "Weights").value);
+  });
   const auto with_tape = [](py::handle self, const auto& f) {
     return std::visit(f, instance<PyTape>(self, "self", "Tape").value);
   };
-  py::class_<PyTape>(m, "Tape", py::is_final())
+  register_class<PyTape>(m, "Tape")
       .def_property_readonly("consumed",
                              [with_tape](py::handle self) {
                                return with_tape(self, [](const auto& t) { return t->consumed(); });

@@ -1,6 +1,6 @@
 // The generator.
 #include "arrays.hpp"
-#include "generator.hpp"
+#include "handles.hpp"
 
 namespace lstm_native::bindings {
 namespace {
@@ -16,7 +16,9 @@ std::uint64_t seed_argument(py::handle seed) {
   return value;
 }
 
-Generator& generator_of(py::handle self) { return instance<Generator>(self, "self", "Generator"); }
+Generator& generator_of(py::handle self) {
+  return *instance<PyGenerator>(self, "self", "Generator").value;
+}
 
 template <class T>
 void fill(Generator& generator, py::handle out, double low, double high) {
@@ -36,6 +38,13 @@ void uniform(py::handle self, py::handle out, py::handle low, py::handle high) {
     fill<double>(generator, out, from, to);
 }
 
+py::object get_state(py::handle self) {
+  const std::string state = generator_of(self).get_state();
+  PyObject* bytes = PyBytes_FromStringAndSize(state.data(), static_cast<Py_ssize_t>(state.size()));
+  if (!bytes) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(bytes);
+}
+
 void set_state(py::handle self, py::handle state) {
   if (!PyBytes_Check(state.ptr()))
     throw py::type_error("state should be of type bytes, got: " + type_name(state));
@@ -47,10 +56,13 @@ void set_state(py::handle self, py::handle state) {
 }  // namespace
 
 void register_random(py::module_& m) {
-  py::class_<Generator>(m, "Generator", py::is_final())
-      .def(py::init(
-               [](py::handle seed) { return std::make_unique<Generator>(seed_argument(seed)); }),
-           py::arg("seed"))
+  register_class<PyGenerator>(m, "Generator")
+      .def(
+          "__init__",
+          [](py::detail::value_and_holder& self, py::handle seed) {
+            construct(self, PyGenerator{std::make_unique<Generator>(seed_argument(seed))});
+          },
+          is_constructor(), py::arg("seed"))
       .def_property_readonly("initial_seed",
                              [](py::handle self) { return generator_of(self).initial_seed(); })
       .def(
@@ -60,7 +72,7 @@ void register_random(py::module_& m) {
           },
           py::arg("seed"))
       .def("uniform", &uniform, py::arg("out"), py::arg("low"), py::arg("high"))
-      .def("get_state", [](py::handle self) { return py::bytes(generator_of(self).get_state()); })
+      .def("get_state", &get_state)
       .def("set_state", &set_state, py::arg("state"));
 }
 

@@ -76,8 +76,9 @@ struct PyStream {
   std::variant<std::unique_ptr<Stepper<float>>, std::unique_ptr<Stepper<double>>> value;
 };
 
-std::unique_ptr<PyStream> make_stream(py::handle weights, py::handle h, py::handle c) {
-  return std::visit(
+void make_stream(py::detail::value_and_holder& self, py::handle weights, py::handle h,
+                 py::handle c) {
+  std::visit(
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
@@ -87,8 +88,7 @@ std::unique_ptr<PyStream> make_stream(py::handle weights, py::handle h, py::hand
         if (batch < 1) throw py::value_error("h should have at least one row");
         exact_view<T>(h, "h", {config.num_layers, batch, config.output_size()});
         exact_view<T>(c, "c", {config.num_layers, batch, config.hidden_size});
-        return std::make_unique<PyStream>(
-            PyStream{std::make_unique<Stepper<T>>(shared, h, c, batch)});
+        construct(self, PyStream{std::make_unique<Stepper<T>>(shared, h, c, batch)});
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -97,8 +97,8 @@ std::unique_ptr<PyStream> make_stream(py::handle weights, py::handle h, py::hand
 
 void register_stream(py::module_& m) {
   using py::arg;
-  py::class_<PyStream>(m, "Stream", py::is_final())
-      .def(py::init(&make_stream), arg("weights"), arg("h"), arg("c"))
+  register_class<PyStream>(m, "Stream")
+      .def("__init__", &make_stream, is_constructor(), arg("weights"), arg("h"), arg("c"))
       .def(
           "step",
           [](py::handle self, py::handle x, py::handle out) {
