@@ -24,7 +24,8 @@ MAY_INCLUDE = {
     "config": {"kernel_api"},
     "parallel": set(),
     "dispatch": {"kernel_api"},
-    "generator": {"kernel_api"},
+    "fork_mutex": set(),
+    "generator": {"fork_mutex", "kernel_api"},
     "buffer": {"config"},
     "schedule": {"config"},
     "weights": {"buffer", "dispatch", "parallel"},
@@ -44,7 +45,7 @@ MAY_INCLUDE = {
 # module -> the modules of the package it may import when it is loaded.
 LAYERS = [
     {"_core"},
-    {"functional", "parameters", "_checks", "runtime", "packing", "inventory"},
+    {"functional", "parameters", "_checks", "runtime", "packing", "inventory", "_forks"},
     {"_module", "random", "stream"},
     {"checkpoints", "optim"},
     {"_loading"},
