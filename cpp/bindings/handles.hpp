@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <unistd.h>
 
 #include <memory>
 #include <optional>
@@ -28,6 +29,26 @@ inline double flops(const Config& config, Index frames) {
 // Work below some ten microseconds is done faster than the GIL changes hands.
 constexpr double worth_releasing = 5e5;  // flops
 
+// Lets go of the GIL. Until 3.14 Python ends a thread that comes back to an interpreter at its end
+// by unwinding it, which no destructor survives; such a thread stays here until the process is
+// gone, as it does from 3.14 on.
+class Release {
+ public:
+  Release() : thread_(PyEval_SaveThread()) {}
+  ~Release() {
+    try {
+      PyEval_RestoreThread(thread_);
+    } catch (...) {
+      for (;;) pause();
+    }
+  }
+  Release(const Release&) = delete;
+  Release& operator=(const Release&) = delete;
+
+ private:
+  PyThreadState* thread_;
+};
+
 class MaybeRelease {
  public:
   explicit MaybeRelease(double flops) {
@@ -35,7 +56,7 @@ class MaybeRelease {
   }
 
  private:
-  std::optional<pybind11::gil_scoped_release> release_;
+  std::optional<Release> release_;
 };
 
 }  // namespace lstm_native::bindings

@@ -1,6 +1,7 @@
 // The generator.
 #include "arrays.hpp"
 #include "generator.hpp"
+#include "handles.hpp"
 
 namespace lstm_native::bindings {
 namespace {
@@ -23,7 +24,7 @@ void fill(Generator& generator, py::handle out, double low, double high) {
   const py::array array = array_argument(out, "out");
   const auto to =
       exact_view<T>(out, "out", std::vector<Index>(array.shape(), array.shape() + array.ndim()));
-  const py::gil_scoped_release release;
+  const Release release;
   generator.uniform(to.data, to.size(), low, high);
 }
 
