@@ -216,3 +216,31 @@ def aarch64(session: nox.Session) -> None:
     session.run("python", "tests/native/neon.py", str(kernels))
     emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
     session.run(*emulator, str(build / "native_test"), external=True)
+
+
+@nox.session
+def fork(session: nox.Session) -> None:
+    """A thousand forked children of a busy process; two minutes."""
+    session.install(".")
+    session.run("python", "tests/exhaustive/forks.py", *session.posargs)
+
+
+@nox.session
+def threads(session: nox.Session) -> None:
+    """Eight threads that share what may be shared, for a minute."""
+    session.install(".")
+    session.run("python", "tests/exhaustive/threads.py", *session.posargs)
+
+
+@nox.session(python=["3.13t", "3.14t"])
+def free_threaded(session: nox.Session) -> None:
+    """The same without a GIL, on every free-threaded Python of the machine."""
+    session.install(".")
+    session.run("python", "tests/exhaustive/threads.py", *session.posargs)
+
+
+@nox.session
+def company(session: nox.Session) -> None:
+    """What torch, ONNX Runtime and scikit-learn in the process cost; leave the machine alone."""
+    session.install(".", "torch==2.13.0", "onnxruntime", "scikit-learn")
+    session.run("python", "-m", "bench.company", *session.posargs)

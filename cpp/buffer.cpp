@@ -104,17 +104,15 @@ class Store {
   Index kept_ = 0;
 };
 
-// Never destroyed: arrays may outlive it when the interpreter ends.
-Store& store() {
-  static Store& only = *new Store;
-  return only;
-}
+// Never destroyed: arrays may outlive it when the interpreter ends. Made when the core is loaded: a
+// thread that was at it while another forked would leave the child to wait for ever.
+Store& store = *new Store;
 
 }  // namespace
 
 Block take_block(Index bytes) {
   if (bytes < least_kept_block) return allocate(bytes);
-  const Block kept = store().take(bytes);
+  const Block kept = store.take(bytes);
   return kept.data ? kept : map(bytes);
 }
 
@@ -122,7 +120,7 @@ void give_block(Block block) noexcept {
   if (block.bytes < least_kept_block)
     std::free(block.data);
   else
-    store().give(block);
+    store.give(block);
 }
 
 }  // namespace lstm_native

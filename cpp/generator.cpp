@@ -23,7 +23,7 @@ static_assert(sizeof(StateBytes) == Generator::state_size);
 }  // namespace
 
 void Generator::manual_seed(std::uint64_t seed) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   seed_ = seed;
   state_[0] = static_cast<std::uint32_t>(seed);
   for (std::uint32_t j = 1; j < words; ++j)
@@ -34,7 +34,7 @@ void Generator::manual_seed(std::uint64_t seed) {
 }
 
 std::uint64_t Generator::initial_seed() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   return seed_;
 }
 
@@ -61,7 +61,7 @@ std::uint64_t Generator::draw_two() {
 
 template <class T>
 void Generator::uniform(T* values, Index count, double low, double high) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   const T from = static_cast<T>(low), to = static_cast<T>(high);
   for (Index i = 0; i < count; ++i) {
     T unit;  // in [0, 1)
@@ -77,14 +77,14 @@ template void Generator::uniform<float>(float*, Index, double, double);
 template void Generator::uniform<double>(double*, Index, double, double);
 
 void Generator::bernoulli(std::uint8_t* keep, Index count, double probability) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   for (Index i = 0; i < count; ++i)
     keep[i] =
         static_cast<double>(draw_two() & ((std::uint64_t{1} << 53) - 1)) * 0x1p-53 < probability;
 }
 
 std::string Generator::get_state() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   StateBytes bytes{};
   bytes.seed = seed_;
   bytes.left = left_;
@@ -105,7 +105,7 @@ bool Generator::set_state(const std::string& state) {
     return false;
   for (const std::uint64_t word : bytes.words)
     if (word >> 32) return false;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<ForkMutex> lock(mutex_);
   seed_ = bytes.seed;
   left_ = bytes.left;
   next_ = static_cast<std::uint32_t>(bytes.next);

@@ -9,9 +9,9 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <string>
 
+#include "fork_mutex.hpp"
 #include "kernel_api.hpp"
 
 namespace lstm_native {
@@ -41,7 +41,7 @@ class Generator {
   std::uint32_t draw();
   std::uint64_t draw_two();  // the first word is the high one
 
-  mutable std::mutex mutex_;  // several Python threads may share one generator
+  mutable ForkMutex mutex_;  // several Python threads may share one generator
   std::uint64_t seed_ = 0;
   std::array<std::uint32_t, words> state_{};
   int left_ = 1;  // words left before the state must be renewed, plus one

@@ -185,7 +185,7 @@ def run(quick: bool, seed: int, output: Path) -> dict[str, Any]:
     dict
         The figures, as in ``ocr.json``.
     """
-    steps, count = (600, 100) if quick else (2000, HELD_OUT)
+    steps, count = (300, 100) if quick else (2000, HELD_OUT)
     training, unseen = digits.split(digits.load())
     held_out = lines.draw(unseen, count, np.random.default_rng(1000))
     total = sum(len(line.digits) for line in held_out)

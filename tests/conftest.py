@@ -8,8 +8,9 @@ import importlib.util
 import os
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from types import ModuleType
+from typing import Any
 
 # The reference multiplies matrices of a few rows: a second BLAS thread would only get in the way.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -19,7 +20,10 @@ import pytest
 
 import lstm_native
 
-MARKS = ("forced_isa: starts one process per instruction set the machine has",)
+MARKS = (
+    "forced_isa: starts one process per instruction set the machine has",
+    "undisturbed: its outcome is a time, so nothing else may run meanwhile",
+)
 
 
 @dataclass
@@ -39,6 +43,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     config.stash[PARITY] = ParityCount()
     config.stash[FILES] = Counter()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the counts of a worker of pytest-xdist to the process that prints them."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["parity"] = astuple(config.stash[PARITY])
+        config.workeroutput["files"] = dict(config.stash[FILES])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker counted."""
+    count, (combinations, failures) = node.config.stash[PARITY], node.workeroutput["parity"]
+    count.combinations += combinations
+    count.failures += failures
+    node.config.stash[FILES].update(node.workeroutput["files"])
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -37,7 +37,7 @@ REGIMES = {
     "many rows": {"T": 20, "N": 70, "I": 64, "H": 96},
     "many units": {"T": 16, "N": 4, "I": 64, "H": 300},
     "one row": {"T": 400, "N": 1, "I": 32, "H": 130},
-    "one row, small": {"T": 700, "N": 1, "I": 16, "H": 24, "D": 2},
+    "one row, small": {"T": 300, "N": 1, "I": 16, "H": 24, "D": 2},
     "many units, two ways": {"T": 8, "N": 3, "I": 40, "H": 290, "D": 2},
     "stacked": {"T": 16, "N": 17, "I": 40, "H": 72, "L": 2, "D": 2},
     "projected": {"T": 16, "N": 25, "I": 65, "H": 130, "proj": 67, "L": 2},
@@ -95,6 +95,15 @@ def dealing():
     _core.force_dealing("any")
 
 
+def is_rows(dealing: str, case: Case, ragged: bool) -> bool:
+    """Whether a way to deal work out has nothing to deal in this case: rows are dealt instead."""
+    return (
+        (dealing == "tail" and not ragged)
+        or (dealing == "directions" and case.D == 1)
+        or (dealing == "layers" and (case.L == 1 or case.D == 2))
+    )
+
+
 @every_regime
 @pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
 def test_ways_of_dealing_work_out(case, ragged, rng, dealing) -> None:
@@ -104,7 +113,7 @@ def test_ways_of_dealing_work_out(case, ragged, rng, dealing) -> None:
     expected = seeded_run(lstm, data, lengths=lengths)
     for name in DEALINGS:
         dealing(name)
-        for threads in (2, 3, 4, 7):
+        for threads in (2,) if is_rows(name, case, ragged) else (2, 3, 4, 7):
             lstm_native.set_num_threads(threads)
             got = seeded_run(lstm, data, lengths=lengths)
             assert_same(got, expected, f"{name} on {threads} threads")

@@ -29,7 +29,8 @@ MAY_INCLUDE = {
     "parallel": {"float_mode", "threads"},
     "part": {"kernel_api", "parallel"},
     "dispatch": {"kernel_api"},
-    "generator": {"kernel_api"},
+    "fork_mutex": set(),
+    "generator": {"fork_mutex", "kernel_api"},
     "buffer": {"config"},
     "schedule": {"config"},
     "weights": {"buffer", "dispatch", "part"},
@@ -49,7 +50,7 @@ MAY_INCLUDE = {
 # module -> the modules of the package it may import when it is loaded.
 LAYERS = [
     {"_core"},
-    {"functional", "parameters", "_checks", "runtime", "packing", "inventory"},
+    {"functional", "parameters", "_checks", "runtime", "packing", "inventory", "_forks"},
     {"_module", "random", "stream"},
     {"checkpoints", "optim"},
     {"_loading"},

@@ -44,8 +44,8 @@ def test_a_used_tape_holds_nothing() -> None:
         def peak():
             lines = open("/proc/self/status").read().splitlines()
             return next(int(x.split()[1]) for x in lines if x.startswith("VmHWM"))
-        lstm = LSTM(4, 256)
-        x = np.ones((125, 32, 4), np.float32)
+        lstm = LSTM(4, 32)
+        x = np.ones((125, 256, 4), np.float32)
         kept, before = [], peak()
         for _ in range(40):
             tape = lstm.record(x)[2]
@@ -91,17 +91,17 @@ def test_pointers_of_a_long_segment() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """Tapes of many sizes, 8 to 160 MB, 5 GB in all: 128 MB and the largest tape at most."""
+    """Tapes of many sizes, 8 to 160 MB, 2.5 GB in all: 128 MB and the largest tape at most."""
     code = """
         import numpy as np
         from lstm_native import LSTM
         def peak():
             lines = open("/proc/self/status").read().splitlines()
             return next(int(x.split()[1]) for x in lines if x.startswith("VmHWM"))
-        lstm = LSTM(4, 256)
+        lstm = LSTM(4, 32)
         before = peak()
-        for steps in range(50, 1000, 15):
-            lstm.backward(lstm.record(np.ones((steps, 32, 4), np.float32))[2])
+        for steps in range(50, 1000, 30):
+            lstm.backward(lstm.record(np.ones((steps, 256, 4), np.float32))[2])
         print(peak() - before)
     """
     assert peak_kilobytes(code) < (128 + 200) << 10

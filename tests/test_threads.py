@@ -1,16 +1,14 @@
-"""Python threads, forked children, and tapes that live side by side."""
+"""Python threads, and tapes that live side by side."""
 
 import hashlib
 import os
 import resource
-import select
-import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import pytest
 
 import lstm_native
 from builders import Case, Results, bits, differing, network, problem, ragged_lengths, run
+from side_by_side import THREADS, race
 
 SHARED = Case(T=20, N=8, I=24, H=48, L=2, D=2)
 SEPARATE = Case(T=10, N=12, I=20, H=40, L=2, proj=16)
@@ -85,6 +84,36 @@ def test_thread_count_changed_meanwhile() -> None:
         changer.join()
 
 
+def test_eight_threads_share_what_may_be_shared() -> None:
+    count = race(3)
+    assert not count.faults
+    assert count.jobs > THREADS * 6
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="there is a GIL")
+def test_the_gil_stays_off() -> None:
+    assert not sys._is_gil_enabled()
+
+
+def test_the_process_may_end_while_a_thread_computes() -> None:
+    code = """
+        import threading, time
+        import numpy as np
+        from lstm_native import LSTM
+        lstm, x, begun = LSTM(64, 256), np.ones((400, 16, 64), np.float32), threading.Event()
+        def work():
+            while True:
+                lstm(x)
+                begun.set()
+        threading.Thread(target=work, daemon=True).start()
+        begun.wait()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_modes_and_calls_side_by_side(rng) -> None:
     """One thread flips a model between its modes while others call it."""
     lstm = network(SHARED, rng)
@@ -106,59 +135,6 @@ def test_modes_and_calls_side_by_side(rng) -> None:
     finally:
         done.set()
         flipper.join()
-
-
-def in_child(work: Callable[[], bytes], seconds: float) -> bytes:
-    """Fork, run ``work`` in the child and return its 32 bytes; kill it when it takes longer."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writer, work())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    try:
-        ready, _, _ = select.select([reader], [], [], seconds)
-        return os.read(reader, 32) if ready else b"no answer in time"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reader)
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_forked_child_computes_the_same(threads, rng) -> None:
-    case = Case(T=30, N=32, I=64, H=128)
-    lstm, data = network(case, rng), problem(case, rng)
-    lstm_native.set_num_threads(threads)
-
-    def work() -> bytes:
-        results = run(lstm, *data)
-        evaluated, _ = lstm(data.x, data.state)
-        return hashlib.sha256(b"".join(map(bits, (*results, evaluated)))).digest()
-
-    expected = work()
-    for _ in range(10):
-        assert in_child(work, 5) == expected
-        assert work() == expected
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forked_grandchild_and_new_thread_count(rng) -> None:
-    case = Case(T=20, N=32, I=64, H=96, D=2)
-    lstm, data = network(case, rng), problem(case, rng)
-
-    def work() -> bytes:
-        return hashlib.sha256(b"".join(map(bits, run(lstm, *data)))).digest()
-
-    def after_setting_threads() -> bytes:
-        lstm_native.set_num_threads(2)
-        return in_child(work, 5)
-
-    expected = work()
-    assert in_child(after_setting_threads, 8) == expected
 
 
 def digest() -> str:
@@ -325,6 +301,7 @@ def mean_time(lstm: lstm_native.LSTM, x: np.ndarray, seconds: float) -> float:
     return (time.perf_counter() - start) / calls
 
 
+@pytest.mark.undisturbed
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_a_busy_core_costs_no_more_than_its_own_work(rng) -> None:
     """Another process on one of two cores: a call may lose that core's half, not time slices.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <unistd.h>
 
 #include <memory>
 #include <variant>
@@ -34,25 +35,35 @@ inline double flops(const Config& config, Index frames) {
 // Work below some ten microseconds is done faster than the GIL changes hands.
 constexpr double worth_releasing = 5e5;  // flops
 
-// The GIL, let go of while this lives.
+// Lets go of the GIL. Until 3.14 Python ends a thread that comes back to an interpreter at its end
+// by unwinding it, which no destructor survives; such a thread stays here until the process is
+// gone, as it does from 3.14 on.
 class Released {
  public:
   Released() : state_(PyEval_SaveThread()) {}
-  ~Released() { PyEval_RestoreThread(state_); }
+  ~Released() { take_back(); }
   Released(const Released&) = delete;
   Released& operator=(const Released&) = delete;
 
   // Runs the Python handlers of signals that came meanwhile, on the main thread; whether one of
   // them raised.
   static bool interrupted(void* self) {
-    PyThreadState*& state = static_cast<Released*>(self)->state_;
-    PyEval_RestoreThread(state);
+    const auto released = static_cast<Released*>(self);
+    released->take_back();
     const bool raised = PyErr_CheckSignals() != 0;
-    state = PyEval_SaveThread();
+    released->state_ = PyEval_SaveThread();
     return raised;
   }
 
  private:
+  void take_back() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      for (;;) pause();
+    }
+  }
+
   PyThreadState* state_;
 };
 

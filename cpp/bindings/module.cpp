@@ -1,5 +1,5 @@
 // The compiled module's table of contents.
-#include <pybind11/pybind11.h>
+#include <pybind11/numpy.h>
 
 #include "dispatch.hpp"
 #include "parallel.hpp"
@@ -16,6 +16,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of lstm_native.";
   lstm_native::choose_table();
   lstm_native::read_thread_environment();
+  // Now, and not at the first call: a fork while another thread is at it would leave the child to
+  // wait for ever.
+  pybind11::detail::npy_api::get();
   lstm_native::bindings::register_runtime(m);
   lstm_native::bindings::register_random(m);
   lstm_native::bindings::register_network(m);

@@ -4,6 +4,7 @@
 
 #include "arrays.hpp"
 #include "dispatch.hpp"
+#include "handles.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
 #include "threads.hpp"
@@ -67,7 +68,7 @@ void activation(py::handle x, py::handle y) {
 // Runs f(team, sum) on every thread; f adds to the sum of its thread. The total.
 template <class F>
 double total_over_team(const F& f) {
-  const py::gil_scoped_release release;
+  const Release release;
   const int threads = num_threads();
   std::vector<double> sums(threads);
   ignore_crowding(true);

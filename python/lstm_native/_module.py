@@ -5,7 +5,6 @@ know how a network is called.
 """
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from lstm_native import functional, parameters
+from lstm_native import _forks, functional, parameters
 from lstm_native._checks import arguments, gradients, state
 from lstm_native.parameters import Config, FloatArray, Shape
 from lstm_native.random import default_generator
@@ -74,6 +73,7 @@ class Module:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_changes",
         "_config",
         "_dtype",
         "_flat",
@@ -94,7 +94,8 @@ class Module:
         self._dtype = dtype
         self._training = True
         self._packed: functional.Weights | None = None
-        self._lock = threading.Lock()  # between packing and whatever changes parameters or mode
+        self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
+        self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
         self._identity = object()  # held by tapes
         self._owner = np.empty(count, dtype)
         self._flat = self._owner[:]
@@ -108,9 +109,11 @@ class Module:
         if self._training:
             return functional.pack(self._owner, self._config)
         with self._lock:
+            changes = self._changes
             weights = functional.pack(self._owner, self._config)
+            unshared = getrefcount(self._owner) == self._unshared
             # The mode may have changed while we waited.
-            if not self._training and getrefcount(self._owner) == self._unshared:
+            if unshared and not self._training and changes == self._changes:
                 self._packed = weights
         return weights
 
@@ -123,6 +126,8 @@ class Module:
             try:
                 yield
             finally:
+                self._changes += 1
+                self._packed = None
                 self._owner.flags.writeable = self._training
 
     def _write(self, values: Mapping[str, Any]) -> None:
@@ -156,6 +161,7 @@ class Module:
         if mode is not self._training:
             with self._lock:
                 self._training = mode
+                self._changes += 1
                 self._packed = None
                 for array in self._arrays():  # the owner first: views follow it
                     array.flags.writeable = mode

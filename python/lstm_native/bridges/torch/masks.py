@@ -4,20 +4,19 @@ Owns the loan of torch's default CPU generator: our engine starts in its state a
 torch would have. Must not know what is drawn.
 """
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from lstm_native import functional
+from lstm_native import _forks, functional
 from lstm_native.functional import Engine
 
 Result = TypeVar("Result")
 
 # Between the two halves of a loan no other call of ours may borrow the same state, or the engine.
-_lock = threading.Lock()
+_lock = _forks.lock()
 _engine = functional.generator(0)
 _after = bytearray(_engine.get_state())
 _after_tensor = torch.frombuffer(_after, dtype=torch.uint8)
