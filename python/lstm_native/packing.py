@@ -204,9 +204,9 @@ def pad_sequence(
 
     Raises
     ------
-    RuntimeError, IndexError
+    RuntimeError, IndexError, ValueError
         ``sequences`` is no iterable or is empty, their dimensions do not match or there are none,
-        ``padding_side`` is unknown, or ``padding_value`` does not fit the dtype.
+        ``padding_side`` is unknown, ``padding_value`` does not fit the dtype, an entry is masked.
     """
     arrays = _sequences(sequences)
     if padding_side not in ("left", "right"):

@@ -24,7 +24,8 @@ def listed(arrays: Any, name: str) -> list[Any]:
     """A list of what may be one array or an iterable of them."""
     if isinstance(arrays, np.ndarray):
         return [arrays]
-    if not isinstance(arrays, Iterable):
+    # A memoryview of more than one axis has no elements to iterate over.
+    if not isinstance(arrays, Iterable) or isinstance(arrays, memoryview):
         kind = type(arrays).__name__
         raise TypeError(f"{name} should be an ndarray or an iterable of them, got {kind}")
     if hasattr(arrays, "_fields"):

@@ -205,7 +205,10 @@ def number(value: object, label: str, *, least: float = 0.0, below: float = math
     """A hyperparameter as a float in [least, below), finite; torch's message otherwise."""
     if not isinstance(value, Real):
         raise TypeError(f"{label} should be a number, got: {type(value).__name__}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an int beyond every float
+        result = math.inf
     if not (least <= result < below and math.isfinite(result)):
         raise ValueError(f"Invalid {label}: {value}")
     return result
