@@ -1,5 +1,7 @@
 """Longer checks, each in an environment of its own: ``nox -s NAME``."""
 
+import sys
+
 import nox
 
 nox.options.sessions = ["lint", "tests"]
@@ -43,6 +45,20 @@ def ulp(session: nox.Session) -> None:
     """The largest errors of sigmoid and tanh, over all float32 values; five minutes."""
     session.install(".", "tqdm")
     session.run("python", "tests/exhaustive/ulp.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """A million made-up calls, then atheris; half an hour, or ``-- --cases N`` for less."""
+    session.install(".", "tqdm", "autograd>=1.9", "atheris==3.0.0; python_version < '3.12'")
+    session.chdir("tests")
+    session.run("python", "-m", "fuzz", *(session.posargs or ["--cases", "1000000"]))
+    if session.python is None and sys.version_info >= (3, 12):
+        session.warn("atheris is for Python 3.11: its targets were left out")
+        return
+    for target in ("interface", "cases"):
+        options = ["-max_total_time=120", "-timeout=60", "-len_control=0", "-max_len=600"]
+        session.run("python", "-m", "fuzz.with_atheris", target, *options)
 
 
 @nox.session

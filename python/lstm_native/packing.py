@@ -168,8 +168,8 @@ def pad_packed_sequence(
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"sequence should be a PackedSequence, got: {type(sequence).__name__}")
-    # The arrays may have changed since they were checked: check them again.
-    data, batch_sizes, order, inverse = PackedSequence(*sequence)
+    # The arrays may have changed since they were checked: check them again, batch_sizes too.
+    data, batch_sizes, order, inverse = PackedSequence(sequence[:2], None, *sequence[2:])
     longest, N = batch_sizes.size, int(batch_sizes[0])
     T = longest if total_length is None else operator.index(total_length)
     if longest > T:

@@ -10,6 +10,7 @@ import resource
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def surroundings() -> Iterator[None]:
     A sanitizer reserves more addresses than any limit allows: there, sizes are absurd enough.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     if used < MEMORY * 100:
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
     try:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native._checks.state import mapping
 from lstm_native.optim.arrays import (
     BLOCK,
     Array,
@@ -174,6 +175,7 @@ class Optimizer(ABC):
         return result
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        mapping(state)
         for name in self._names:
             if name not in state:
                 raise ValueError(f"state: {name!r} is missing")

@@ -95,17 +95,17 @@ class ModuleScene(NetworkScene):
 
     def unpickle(self) -> Call:
         self.lstm.extra = [1]
-        clone = self.choices.pick((copy.copy, copy.deepcopy, pickled))
-        return Call(lambda: clone(self.lstm)(**self.input()), {}, ())
+        clone, arguments = self.choices.pick((copy.copy, copy.deepcopy, pickled)), self.input()
+        return Call(lambda: clone(self.lstm)(**arguments), {}, ())
 
     def setstate(self) -> Call:
         """A pickle is trusted: it may fail in any way, but the process stays."""
         arguments = self.lstm.__getstate__()
-        blank = LSTM.__new__(LSTM)
+        blank, given = LSTM.__new__(LSTM), self.input()
 
         def restore(**state: Any) -> Any:
             blank.__setstate__(state)
-            return blank(**self.input())
+            return blank(**given)
 
         return Call(restore, arguments, (Exception,))
 

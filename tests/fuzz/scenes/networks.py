@@ -120,11 +120,11 @@ class NetworkScene(Scene):
     def race(self) -> Call:
         """Two threads use one tape: one of them gets the gradients."""
         output, _, tape = self.lstm.record(**self.input())
-        results: list[Any] = []
+        gradient, results = self.like(output), []
 
         def run() -> None:
             try:
-                results.append(self.lstm.backward(tape, self.like(output)))
+                results.append(self.lstm.backward(tape, gradient))
             except RuntimeError as error:
                 results.append(error)
 

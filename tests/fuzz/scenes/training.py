@@ -71,15 +71,16 @@ class OptimizerScene(Scene):
         return Call(self.optimizer.load_state_dict, arguments, raises)
 
     def hyperparameter(self) -> Call:
-        arguments = {"name": self.choices.pick(list(self.options)), "value": 0.5}
+        name, gradients = self.choices.pick(list(self.options)), self.gradients()
+        arguments = {"name": name, "value": 0.5, "gradients": gradients}
         return Call(self.set_and_step, arguments, documented(Optimizer.step), right=False)
 
-    def set_and_step(self, name: str, value: Any) -> None:
+    def set_and_step(self, name: str, value: Any, gradients: Any) -> None:
         """Set a hyperparameter, which a step checks; put it back where the step refuses it."""
         before = dict(vars(self.optimizer))
         setattr(self.optimizer, name, value)
         try:
-            self.optimizer.step(self.gradients())
+            self.optimizer.step(gradients)
         except BaseException:
             vars(self.optimizer).update(before)
             raise
