@@ -24,12 +24,17 @@ ABSURD = st.sampled_from([2**40, 2**46, 2**60, 2**62, 2**63 - 1, 2**63, 2**64, 1
 SIZE = st.one_of(st.integers(1, 5), ABSURD)
 
 
-def refused_at_once(call: Callable[[], Any], refused: tuple[type[Exception], ...] = REFUSED) -> None:
+def refused_at_once(
+    call: Callable[..., Any],
+    *arguments: Any,
+    refused: tuple[type[Exception], ...] = REFUSED,
+    **options: Any,
+) -> None:
     """Try a few times: others may be at work on this machine."""
     for last in (False, False, True):
         start = time.perf_counter()
         with pytest.raises(refused):
-            call()
+            call(*arguments, **options)
         took = time.perf_counter() - start
         if took < AT_ONCE:
             return
@@ -54,7 +59,7 @@ def test_networks(inputs: int, hidden: int, layers: int, both: bool, proj: int) 
     sizes = inputs, hidden, layers
     assume(proj < hidden and parameters(*sizes, 1 + both, proj) * 4 >= PAST_MEMORY)
     options = {"bidirectional": both, "proj_size": proj}
-    refused_at_once(lambda: LSTM(*sizes, **options))
+    refused_at_once(LSTM, *sizes, **options)
     for count in (_core.parameter_count, lambda *a: _core.pack(np.zeros(9, np.float32), *a)):
         try:
             count(*sizes, True, both, proj)
@@ -67,7 +72,7 @@ def test_networks(inputs: int, hidden: int, layers: int, both: bool, proj: int) 
 @given(SIZE, SIZE)
 def test_cells(inputs: int, hidden: int) -> None:
     assume(parameters(inputs, hidden, 1, 1, 0) * 4 >= PAST_MEMORY)
-    refused_at_once(lambda: LSTMCell(inputs, hidden))
+    refused_at_once(LSTMCell, inputs, hidden)
 
 
 EXTENTS = st.sampled_from([2**46, 2**48, 2**57])
@@ -87,32 +92,32 @@ def test_steps_and_rows(extent: int, axis: int, first: bool, training: bool, giv
     x = absurd(axis, extent, 2, 2, 3)
     rows = x.shape[0 if first else 1]
     hx = (absurd(1, rows, 1, 1, 4),) * 2 if given else None
-    refused_at_once(lambda: lstm(x, hx))
-    refused_at_once(lambda: lstm.record(x, hx))
+    refused_at_once(lstm, x, hx)
+    refused_at_once(lstm.record, x, hx)
     lengths = absurd(0, rows, 1, dtype=np.int64)
-    refused_at_once(lambda: lstm(x, hx, lengths=lengths))
+    refused_at_once(lstm, x, hx, lengths=lengths)
     one = absurd(0, extent, 2, 3)
-    refused_at_once(lambda: lstm(one))
-    refused_at_once(lambda: LSTMCell(3, 4).train(training)(one))
+    refused_at_once(lstm, one)
+    refused_at_once(LSTMCell(3, 4).train(training), one)
 
 
 def test_an_output_much_larger_than_its_input() -> None:
     lstm = LSTM(1, 2**8)
     x = np.zeros((1, 1, 1), np.float32)
-    refused_at_once(lambda: lstm(np.broadcast_to(x, (2**40, 1, 1))))
-    refused_at_once(lambda: lstm(np.broadcast_to(x, (2**50, 2**10, 1))))
+    refused_at_once(lstm, np.broadcast_to(x, (2**40, 1, 1)))
+    refused_at_once(lstm, np.broadcast_to(x, (2**50, 2**10, 1)))
 
 
 @quick
 @given(st.sampled_from([2**46, 2**60, 2**63 - 1, 2**63, 2**70]))
 def test_streams_and_generators(size: int) -> None:
     lstm = LSTM(3, 4).eval()
-    refused_at_once(lambda: lstm.stream(size))
+    refused_at_once(lstm.stream, size)
     stream = lstm.stream()
-    refused_at_once(lambda: stream.reset(size), (IndexError, ValueError, TypeError))
+    refused_at_once(stream.reset, size, refused=(IndexError, ValueError, TypeError))
     if size < 2**63:
         state = np.broadcast_to(np.zeros((), np.uint8), size)
-        refused_at_once(lambda: lstm_native.Generator().set_state(state), (RuntimeError,))
+        refused_at_once(lstm_native.Generator().set_state, state, refused=(RuntimeError,))
 
 
 @quick
@@ -120,26 +125,26 @@ def test_streams_and_generators(size: int) -> None:
 def test_ragged_batches(extent: int, sort: bool) -> None:
     long = absurd(0, extent, 1, 2, 1)
     lengths = np.array([extent, extent])
-    refused_at_once(lambda: pack_padded_sequence(long, lengths, enforce_sorted=not sort))
-    refused_at_once(lambda: pack_padded_sequence(long[:3], lengths, enforce_sorted=not sort))
-    refused_at_once(lambda: lstm_native.pad_sequence([long]))
-    refused_at_once(lambda: lstm_native.unpad_sequence(long, lengths))
+    refused_at_once(pack_padded_sequence, long, lengths, enforce_sorted=not sort)
+    refused_at_once(pack_padded_sequence, long[:3], lengths, enforce_sorted=not sort)
+    refused_at_once(lstm_native.pad_sequence, [long])
+    refused_at_once(lstm_native.unpad_sequence, long, lengths)
     packed = pack_padded_sequence(np.zeros((2, 2, 3), np.float32), [2, 1])
     for total in (extent, 2**63 - 1, 2**63, 2**70):
-        refused_at_once(lambda: lstm_native.pad_packed_sequence(packed, total_length=total))
+        refused_at_once(lstm_native.pad_packed_sequence, packed, total_length=total)
     ones = np.broadcast_to(np.ones((), np.int64), extent)
     for sizes in (ones, np.array([2**62] * 4), np.array([extent, 1])):
         forged = packed._replace(batch_sizes=sizes)
-        refused_at_once(lambda: LSTM(3, 4)(forged))
-        refused_at_once(lambda: PackedSequence(packed.data, sizes))
+        refused_at_once(LSTM(3, 4), forged)
+        refused_at_once(PackedSequence, packed.data, sizes)
 
 
 @quick
 @given(EXTENTS)
 def test_optimizers(extent: int) -> None:
     array = np.broadcast_to(np.zeros((), np.float32), extent)
-    refused_at_once(lambda: optim.Adam(array))
-    refused_at_once(lambda: optim.Adam(np.zeros(3)).step(array), (ValueError,))
+    refused_at_once(optim.Adam, array)
+    refused_at_once(optim.Adam(np.zeros(3)).step, array, refused=(ValueError,))
 
 
 def test_state_dicts() -> None:
@@ -147,8 +152,8 @@ def test_state_dicts() -> None:
     huge = np.broadcast_to(np.zeros((), np.float32), (2**40, 2**10))
     for name in lstm.state_dict():
         state = {**lstm.state_dict(), name: huge}
-        refused_at_once(lambda: LSTM.from_state_dict(state))
-        refused_at_once(lambda: lstm.load_state_dict(state), (RuntimeError,))
+        refused_at_once(LSTM.from_state_dict, state)
+        refused_at_once(lstm.load_state_dict, state, refused=(RuntimeError,))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

@@ -14,7 +14,6 @@ from fuzz.choices import Choices
 from fuzz.strangers import FLOATS, INTEGERS, TEXTS, Refusing, stranger
 from lstm_native import PackedSequence
 
-
 # An alteration that a value does not have leaves it as it is.
 IMPOSSIBLE = (TypeError, ValueError, IndexError, BufferError, OverflowError, MemoryError)
 

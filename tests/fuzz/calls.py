@@ -57,7 +57,9 @@ class Call:
 def documented(function: Callable[..., Any]) -> Errors:
     """The exceptions that a docstring names under Raises."""
     text = inspect.getdoc(function) or ""
-    section = re.search(r"^Raises\n-+\n(.*?)(?=\n\n\w[^\n]*\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    section = re.search(
+        r"^Raises\n-+\n(.*?)(?=\n\n\w[^\n]*\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE
+    )
     names = re.findall(r"^(\w+(?:, \w+)*)$", section[1], re.MULTILINE) if section else []
     return tuple(getattr(builtins, name) for line in names for name in line.split(", "))
 

@@ -33,7 +33,8 @@ class Trouble:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.kind} of seed {self.seed}: {self.text}\n  cd tests && python -m fuzz --replay {self.seed}"
+        again = f"cd tests && python -m fuzz --replay {self.seed}"
+        return f"{self.kind} of seed {self.seed}: {self.text}\n  {again}"
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Worker:
         self.first, self.last = first, last
         self._at = Path(folder) / f"at-{first}"
         self._at.write_bytes(SEED.pack(first))
-        self._out, self._err = (open(f"{self._at}.{end}", "w+b") for end in ("out", "err"))
+        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         arguments = [*command, str(first), str(last - first), str(self._at)]
         self._process = subprocess.Popen(
             arguments, stdout=self._out, stderr=self._err, cwd=TESTS, env=environment()

@@ -49,7 +49,9 @@ class Described:
         typestr = provider.PickValueInList(KINDS)
         if provider.ConsumeProbability() < 0.1:
             typestr = provider.ConsumeUnicode(8)
-        shape = tuple(provider.ConsumeIntInRange(0, 5) for _ in range(provider.ConsumeIntInRange(0, 4)))
+        shape = tuple(
+            provider.ConsumeIntInRange(0, 5) for _ in range(provider.ConsumeIntInRange(0, 4))
+        )
         self.__array_interface__: dict[str, Any] = {
             "version": 3, "typestr": typestr, "shape": shape,
             "offset": provider.ConsumeIntInRange(0, 2048), "data": MEMORY.data,

@@ -6,7 +6,6 @@ Owns what all scenes share. Must not know any of them.
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from fuzz.calls import Call, Fault, leaves, outcome, plain, same
 from fuzz.choices import Choices
 
 
-class Scene(ABC):
+class Scene:
     """Objects, made anew for each case, and the calls they can be asked for."""
 
     # Names of methods that give a right call; a name may stand there several times.
@@ -24,9 +23,9 @@ class Scene(ABC):
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
 
-    @abstractmethod
     def state(self) -> Any:
         """What no failing call may change."""
+        raise NotImplementedError
 
     def usable(self) -> None:
         """Raise a Fault where the objects are not what they were before a failed call."""
@@ -62,7 +61,9 @@ class Scene(ABC):
 
     def _repeat(self, call: Call, result: Any) -> None:
         """Make the call again with its arguments in the simplest form."""
-        if any(hasattr(leaf, "fickle") or hasattr(leaf, "__next__") for leaf in leaves(call.arguments)):
+        if any(
+            hasattr(leaf, "fickle") or hasattr(leaf, "__next__") for leaf in leaves(call.arguments)
+        ):
             return
         self.before_repeating()
         again = Call(call.function, {k: plain(v) for k, v in call.arguments.items()}, ())

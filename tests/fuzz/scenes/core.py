@@ -212,7 +212,9 @@ class CoreScene(Scene):
         """Objects made without their constructors, wherever one may stand."""
         kind = self.choices.pick((_core.Generator, _core.Stream, _core.Tape, _core.Weights))
         blank = kind.__new__(kind)
-        call = getattr(self, self.choices.pick(("forward", "record", "backward", "step", "infer")))()
+        call = getattr(
+            self, self.choices.pick(("forward", "record", "backward", "step", "infer"))
+        )()
         name = self.choices.pick(list(call.arguments))
         call.arguments[name], call.right = blank, False
         return call

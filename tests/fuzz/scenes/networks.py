@@ -17,7 +17,7 @@ from fuzz.arrays import normal
 from fuzz.calls import Call, Fault, documented, same
 from fuzz.choices import Choices
 from fuzz.scenes import Scene
-from lstm_native import LSTM, LSTMCell, Gradients, PackedSequence, pack_padded_sequence
+from lstm_native import LSTM, Gradients, LSTMCell, PackedSequence, pack_padded_sequence
 from lstm_native.random import default_generator
 
 Array = np.ndarray[Any, Any]
@@ -192,7 +192,7 @@ class NetworkScene(Scene):
 
     def compare(self, call: Call, result: Any) -> None:
         """Compare with the equations."""
-        lstm, (output, (h_n, c_n)) = self.lstm, result
+        lstm, output = self.lstm, result[0]
         x, hx = call.arguments["x"], call.arguments["hx"]
         if isinstance(x, PackedSequence):
             return
@@ -206,10 +206,7 @@ class NetworkScene(Scene):
         lengths = call.arguments.get("lengths")
         run = reference.forward(lstm.state_dict(), dense, *state, lengths, resets=resets)
         expected = run.output, run.h_n, run.c_n
-        if one:
-            got = output[:, None], h_n[:, None], c_n[:, None]
-        else:
-            got = major(output), h_n, c_n
+        got = [a[:, None] for a in (output, *result[1])] if one else [major(output), *result[1]]
         for ours, theirs in zip(got, expected, strict=True):
             if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
                 raise Fault(f"{call} gave other numbers than the equations")

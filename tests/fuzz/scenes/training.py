@@ -87,8 +87,8 @@ class OptimizerScene(Scene):
 
     def clip(self) -> Call:
         arguments = {
-            "gradients": self.arrays, "max_norm": 1.0, "norm_type": self.choices.pick((1, 2, np.inf)),
-            "error_if_nonfinite": True,
+            "gradients": self.arrays, "max_norm": 1.0,
+            "norm_type": self.choices.pick((1, 2, np.inf)), "error_if_nonfinite": True,
         }  # fmt: skip
         return Call(optim.clip_grad_norm_, arguments, documented(optim.clip_grad_norm_))
 
