@@ -60,11 +60,12 @@ class Worker:
         self.first, self.last = first, last
         self._at = Path(folder) / f"at-{first}"
         self._at.write_bytes(SEED.pack(first))
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._out, self._err = (Path(f"{self._at}.{end}") for end in ("out", "err"))
         arguments = [*command, str(first), str(last - first), str(self._at)]
-        self._process = subprocess.Popen(
-            arguments, stdout=self._out, stderr=self._err, cwd=TESTS, env=environment()
-        )
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                arguments, stdout=out, stderr=err, cwd=TESTS, env=environment()
+            )
         self._seen, self._since = first, time.monotonic()
 
     def seed(self) -> int:
@@ -88,19 +89,15 @@ class Worker:
     def troubles(self, hung: bool) -> list[Trouble]:
         """What happened in it, once it has ended."""
         found, code, seed = [], self._process.returncode, self.seed()
-        self._out.seek(0)
-        for line in self._out.read().decode().splitlines():
+        for line in self._out.read_text().splitlines():
             fault = json.loads(line)
             found.append(Trouble(fault["seed"], "fault", f"{fault['kind']}: {fault['text']}"))
-        self._err.seek(0)
-        said = self._err.read().decode(errors="replace")[-4000:]
+        said = self._err.read_text(errors="replace")[-4000:]
         if hung:
             found.append(Trouble(seed, "hang", said))
         elif code or seed != self.last:
             # A sanitizer, too, ends the process; with a code of its own.
             found.append(Trouble(seed, "signal", f"code {code}\n{said}"))
-        self._out.close()
-        self._err.close()
         return found
 
 
