@@ -61,15 +61,19 @@ class Scene:
 
     def _repeat(self, call: Call, result: Any) -> None:
         """Make the call again with its arguments in the simplest form."""
-        if any(
-            hasattr(leaf, "fickle") or hasattr(leaf, "__next__") for leaf in leaves(call.arguments)
-        ):
+        given = leaves(call.arguments)
+        if any(hasattr(leaf, "fickle") or hasattr(leaf, "__next__") for leaf in given):
+            return
+        try:
+            arguments = {name: plain(value) for name, value in call.arguments.items()}
+        except Exception:  # a liar in the place of what is no array
             return
         self.before_repeating()
-        again = Call(call.function, {k: plain(v) for k, v in call.arguments.items()}, ())
         try:
-            if same(plain(result), plain(again())):
+            if same(plain(result), plain(call.function(**arguments))):
                 return
+        except MemoryError:  # a view of little memory is not repeated as an array of much
+            return
         except Exception as error:
             raise Fault(f"{call} succeeded, but not with plain arrays: {error}") from error
         raise Fault(f"{call} gave other bits than with plain arrays")
