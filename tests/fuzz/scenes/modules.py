@@ -96,7 +96,9 @@ class ModuleScene(NetworkScene):
     def unpickle(self) -> Call:
         self.lstm.extra = [1]
         clone, arguments = self.choices.pick((copy.copy, copy.deepcopy, pickled)), self.input()
-        return Call(lambda: clone(self.lstm)(**arguments), {}, ())
+        # A call before may have set an attribute that cannot be pickled.
+        refused = (pickle.PicklingError, AttributeError)
+        return Call(lambda: clone(self.lstm)(**arguments), {}, refused, right=False)
 
     def setstate(self) -> Call:
         """A pickle is trusted: it may fail in any way, but the process stays."""
