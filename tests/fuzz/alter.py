@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fuzz.arrays import altered_array
+from fuzz.arrays import ALIKE, altered_array
 from fuzz.choices import Choices
 from fuzz.strangers import FLOATS, INTEGERS, TEXTS, Refusing, stranger
 from lstm_native import PackedSequence
+
 
 def altered(choices: Choices, value: Any) -> Any:
     """Give something else in the place of a value, most often something close to it."""
@@ -66,6 +67,23 @@ def altered_arguments(choices: Choices, arguments: dict[str, Any]) -> dict[str, 
         else:
             result[name] = altered(choices, result[name])
     return result
+
+
+def alike_arguments(choices: Choices, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give the arrays among the first two arguments in another guise, with the same values."""
+    names = list(arguments)[:2]
+    return arguments | {name: _alike(choices, arguments[name]) for name in names}
+
+
+def _alike(choices: Choices, value: Any) -> Any:
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(_alike(choices, v) for v in value)
+    if not isinstance(value, np.ndarray):
+        return value
+    try:
+        return choices.pick(ALIKE)(choices, value)
+    except (ValueError, BufferError):  # no axes to flip, no name for the dtype
+        return value
 
 
 def _one_altered(choices: Choices, values: list[Any]) -> list[Any]:

@@ -91,7 +91,6 @@ ALIKE: tuple[Alteration, ...] = (
     lambda c, a: np.frombuffer(bytes(a), a.dtype).reshape(a.shape),
     lambda c, a: giving(a),
     lambda c, a: dlpack(a),
-    lambda c, a: interface(a),
 )
 
 
@@ -156,6 +155,7 @@ OTHERWISE: tuple[Alteration, ...] = (
     lambda c, a: np.asmatrix(a),
     lambda c, a: a.tolist(),
     lambda c, a: a + c.pick((1, -1, 2**62)),
+    lambda c, a: interface(a),
     lambda c, a: c.pick(LIARS)(a),
 )
 

@@ -37,8 +37,11 @@ class Call:
     function: Callable[..., Any]
     arguments: dict[str, Any]
     raises: Errors
-    # Called again it gives the same, to the bit, and changes nothing it was given.
+    # Called again it gives the same, to the bit; and whether it changes what it belongs to.
     repeatable: bool = False
+    changes: bool = False
+    # Its first two arguments may be arrays of any order, alignment, class or protocol.
+    tolerant: bool = False
     # Whether it must succeed as it is, not altered.
     right: bool = True
     # Looks at what the call left behind when it failed.
@@ -74,7 +77,7 @@ def outcome(call: Call, state: Callable[[], Any]) -> tuple[bool, Any]:
         result, succeeded = error, False
     except Exception as error:
         raise Fault(f"{call} raised {type(error).__name__}: {error}") from error
-    if succeeded and not call.repeatable:
+    if succeeded and (call.changes or not call.repeatable):
         return True, result
     if (state(), [digest(array) for array in arrays]) != before:
         raise Fault(f"{call} changed something, and {'gave' if succeeded else 'raised'} {result!r}")
@@ -108,8 +111,6 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, np.ndarray | memoryview) or hasattr(value, "__array__"):
         array = np.asarray(value)
-        if isinstance(value, memoryview):
-            return memoryview(array.copy())
     elif hasattr(value, "__dlpack__"):
         array = np.from_dlpack(value)
     else:

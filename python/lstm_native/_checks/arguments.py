@@ -43,7 +43,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     result = np.dtype(np.float32 if dtype is None else dtype)
     if result not in FLOATS:
         raise TypeError(f"dtype should be float32 or float64, got: {result}")
-    return result
+    return FLOATS[FLOATS.index(result)]  # NumPy's own object, which plain arrays are known by
 
 
 def dropout(value: object) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import lstm_native
 import reference
 from fuzz.arrays import normal
-from fuzz.calls import Call, Fault, documented, same
+from fuzz.calls import Call, Fault, documented, leaves, same
 from fuzz.choices import Choices
 from fuzz.scenes import Scene
 from lstm_native import LSTM, Gradients, LSTMCell, PackedSequence, pack_padded_sequence
@@ -76,14 +76,16 @@ class NetworkScene(Scene):
         draws = self.lstm.training and self.lstm.dropout > 0
         return Call(
             self.lstm.__call__, self.input(), documented(LSTM.__call__), not draws,
-            name="LSTM.__call__",
+            tolerant=True, name="LSTM.__call__",
         )  # fmt: skip
 
     def record(self) -> Call:
         arguments = self.input()
         if self.choices.chance(3):
             arguments["checkpoint"] = self.choices.pick((1, 2, 1000))
-        return Call(self.lstm.record, arguments, documented(LSTM.record), name="LSTM.record")
+        return Call(
+            self.lstm.record, arguments, documented(LSTM.record), tolerant=True, name="LSTM.record"
+        )
 
     def backward(self) -> Call:
         choices, arguments = self.choices, self.input()
@@ -193,20 +195,31 @@ class NetworkScene(Scene):
     def compare(self, call: Call, result: Any) -> None:
         """Compare with the equations."""
         lstm, output = self.lstm, result[0]
-        x, hx = call.arguments["x"], call.arguments["hx"]
-        if isinstance(x, PackedSequence):
+        x, hx = call.arguments["x"], call.arguments.get("hx")
+        if call.function != lstm.__call__ or isinstance(x, PackedSequence) or not tame((x, hx)):
             return
+        hx = None if hx is None else tuple(np.asarray(h) for h in hx)
         major = (lambda a: a.swapaxes(0, 1)) if lstm.batch_first else (lambda a: a)
         one = x.ndim == 2
         dense = x[:, None] if one else major(x)
         state = (None, None) if hx is None else tuple(s[:, None] if one else s for s in hx)
         resets = call.arguments.get("resets")
         if resets is not None:
-            resets = resets[:, None] if one else major(resets)
+            resets = np.asarray(resets)[:, None] if one else major(np.asarray(resets))
         lengths = call.arguments.get("lengths")
-        run = reference.forward(lstm.state_dict(), dense, *state, lengths, resets=resets)
+        lengths = None if lengths is None else np.asarray(lengths)
+        try:
+            run = reference.forward(lstm.state_dict(), dense, *state, lengths, resets=resets)
+        except (ValueError, IndexError, TypeError) as error:
+            raise Fault(f"{call} means nothing, and succeeded: {error}") from error
         expected = run.output, run.h_n, run.c_n
         got = [a[:, None] for a in (output, *result[1])] if one else [major(output), *result[1]]
         for ours, theirs in zip(got, expected, strict=True):
             if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
                 raise Fault(f"{call} gave other numbers than the equations")
+
+
+def tame(arrays: Any) -> bool:
+    """Whether numbers are so small that float32 comes near the equations."""
+    given = [leaf for leaf in leaves(arrays) if leaf is not None]
+    return all(np.isfinite(a).all() and np.abs(a).max(initial=0) < 100 for a in given)
