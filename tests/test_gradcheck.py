@@ -122,6 +122,52 @@ def test_every_combination(layers, directions, dropout, kind, rng) -> None:
         check(case, rng, with_state=with_state, lengths=lengths, packed=kind == "packed")
 
 
+@pytest.mark.parametrize("with_state", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows", [(), (3,)])
+def test_cells_and_single_sequences(rows, bias, with_state, rng) -> None:
+    """Calls of their own: a step of a cell, of one row or a batch, and a sequence without one."""
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape)
+
+    cell = lstm_native.LSTMCell(2, 3, bias, dtype="float64")
+    x, state, d_state = draw(*rows, 2), (draw(*rows, 3), draw(*rows, 3)), (draw(*rows, 3),) * 2
+    hx = state if with_state else None
+    got = cell.backward(cell.record(x, hx)[1], d_state)
+    compare_call(lambda: cell(x, hx), d_state, [x, cell.flat_parameters, *state], got, with_state)
+    if rows:
+        return
+    lstm = lstm_native.LSTM(2, 3, 2, bias, bidirectional=True, proj_size=2, dtype="float64")
+    x, state = draw(4, 2), (draw(4, 2), draw(4, 3))
+    hx = state if with_state else None
+    output, (h_n, c_n), tape = lstm.record(x, hx)
+    given = draw(*output.shape), draw(*h_n.shape), draw(*c_n.shape)
+    got = lstm.backward(tape, given[0], given[1:])
+
+    def call() -> tuple[np.ndarray, ...]:
+        output, states = lstm(x, hx)
+        return output, *states
+
+    compare_call(call, given, [x, lstm.flat_parameters, *state], got, with_state)
+
+
+def compare_call(call, given, variables, got, with_state: bool) -> None:
+    """Compare gradients of input, parameters, h_0 and c_0 with differences of results."""
+
+    def value() -> np.ndarray:
+        return np.concatenate([result.ravel() for result in call()])
+
+    weights = np.concatenate([gradient.ravel() for gradient in given])
+    gradients = got.input, got.parameters, got.h_0, got.c_0
+    for variable, gradient in list(zip(variables, gradients, strict=True))[
+        : 4 if with_state else 2
+    ]:
+        truth = np.array([slope(move, value) for move in coordinates(variable)]) @ weights
+        error, size = np.abs(gradient.ravel() - truth).max(), np.abs(truth).max()
+        assert error <= TOLERANCE * size, f"{error:.2e} of {size:.2e}"
+
+
 @pytest.mark.parametrize("directions", [1, 2])
 def test_sequences_of_length_zero(directions, rng) -> None:
     case = Case(3, 4, 2, 3, 2, directions, 2, dtype="float64")

@@ -4,6 +4,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_native.optim import SGD
@@ -31,3 +32,12 @@ def test_a_gradient_that_overlaps_its_parameter() -> None:
     assert_array_equal(w, before)
     SGD(w, lr=0.5).step(w)
     assert_array_equal(w, before / 2)
+
+
+def test_parameters_whose_overlap_is_hard_to_tell() -> None:
+    """NumPy would search for a minute: the example is its own, of ``shares_memory``."""
+    x = np.zeros(192163377, np.float32)  # mapped, never touched
+    one = as_strided(x, (1049,) * 3, [4 * n for n in (36674, 61119, 85569)])
+    other = as_strided(x[64023025:], (1049, 1049, 1), [4 * n for n in (12223, 12224, 1)])
+    with pytest.raises(ValueError, match="share memory"):
+        SGD([one, other])

@@ -73,16 +73,38 @@ def strided(array):
     return np.repeat(array, 2, axis=-1)[..., ::2]
 
 
+def of_an_equal_dtype(array):
+    """Of a dtype that is float32 and not NumPy's own object of it, as byte orders are undone."""
+    dtype = array.dtype.newbyteorder("=")
+    assert dtype == array.dtype
+    assert dtype is not array.dtype
+    return array.astype(">f4").astype(dtype)
+
+
 @pytest.mark.parametrize(
     "convert",
-    [strided, np.asfortranarray, memoryview, np.ma.masked_array, lambda a: a.astype(">f4")],
-    ids=["strided", "Fortran", "buffer", "subclass", "byte order"],
+    [
+        strided,
+        np.asfortranarray,
+        memoryview,
+        np.ma.masked_array,
+        lambda a: a.astype(">f4"),
+        of_an_equal_dtype,
+    ],
+    ids=["strided", "Fortran", "buffer", "subclass", "byte order", "equal dtype"],
 )
 def test_frames_of_any_make(convert, stream, rng) -> None:
     x = frames(rng)
     expected = [stream.step(frame) for frame in x]
     stream.reset()
     assert same([stream.step(convert(frame)) for frame in x], expected)
+
+
+def test_a_network_made_with_an_equal_dtype(rng) -> None:
+    x = frames(rng)[0]
+    lstm = LSTM(x.shape[-1], 4, dtype=np.dtype("f4").newbyteorder("=")).eval()
+    assert lstm.dtype is np.dtype("f4")
+    assert same([lstm.stream(len(x)).step(x)], lstm(x[None])[0])
 
 
 def test_results_wherever_they_are_to_go(rng) -> None:

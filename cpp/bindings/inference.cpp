@@ -87,6 +87,8 @@ py::object infer_as(const Weights<T>& weights, py::handle x, py::handle hx, bool
 template <class T>
 py::object infer_cell_as(const Weights<T>& weights, py::handle x, py::handle hx) {
   const Config& config = weights.config();
+  // Other networks have more states than the two that are made here.
+  if (config.num_layers != 1 || config.bidirectional || config.projected()) return py::none();
   const bool batched = is_plain<T>(x, 2);
   if (!batched && !is_plain<T>(x, 1)) return py::none();
   const py::ssize_t ndim = batched ? 2 : 1;

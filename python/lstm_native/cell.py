@@ -44,8 +44,8 @@ class LSTMCell(Loadable):
 
     Raises
     ------
-    TypeError, RuntimeError
-        A size that is not an integer, or negative.
+    TypeError, RuntimeError, ValueError
+        A size that is not an integer, or negative, or past all memory; another dtype.
 
     Examples
     --------

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lstm_native._checks.state import mapping
 from lstm_native.parameters import Config, config_from_state_dict, shapes
 
 
@@ -63,7 +64,13 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
     -------
     list of FoundLSTM
         In the order of the state.
+
+    Raises
+    ------
+    TypeError
+        `state` is not a mapping.
     """
+    mapping(state)
     found = []
     # What belongs to an LSTM has its prefix up to the last point; so each name is looked at once.
     groups: dict[str, dict[str, Any]] = defaultdict(dict)

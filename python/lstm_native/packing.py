@@ -168,8 +168,8 @@ def pad_packed_sequence(
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"sequence should be a PackedSequence, got: {type(sequence).__name__}")
-    # The arrays may have changed since they were checked: check them again.
-    data, batch_sizes, order, inverse = PackedSequence(*sequence)
+    # The arrays may have changed since they were checked: check them again, batch_sizes too.
+    data, batch_sizes, order, inverse = PackedSequence(sequence[:2], None, *sequence[2:])
     longest, N = batch_sizes.size, int(batch_sizes[0])
     T = longest if total_length is None else operator.index(total_length)
     if longest > T:
@@ -204,9 +204,9 @@ def pad_sequence(
 
     Raises
     ------
-    RuntimeError, IndexError
+    RuntimeError, IndexError, ValueError
         ``sequences`` is no iterable or is empty, their dimensions do not match or there are none,
-        ``padding_side`` is unknown, or ``padding_value`` does not fit the dtype.
+        ``padding_side`` is unknown, ``padding_value`` does not fit the dtype, an entry is masked.
     """
     arrays = _sequences(sequences)
     if padding_side not in ("left", "right"):

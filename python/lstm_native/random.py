@@ -80,8 +80,8 @@ class Generator:
 
         Raises
         ------
-        TypeError
-            Neither bytes nor uint8.
+        TypeError, ValueError
+            Neither bytes nor an array of uint8.
         RuntimeError
             The wrong size, or not the state of this engine.
         """

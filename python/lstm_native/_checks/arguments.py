@@ -3,6 +3,7 @@
 Owns their types and ranges. Must not know arrays.
 """
 
+import math
 import numbers
 import operator
 import sys
@@ -47,12 +48,15 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     result = np.dtype(np.float32 if dtype is None else dtype)
     if result not in FLOATS:
         raise TypeError(f"dtype should be float32 or float64, got: {result}")
-    return result
+    return FLOATS[FLOATS.index(result)]  # NumPy's own object, which plain arrays are known by
 
 
 def dropout(value: object) -> float:
     """A probability; ValueError otherwise, TypeError where ``float()`` has no answer."""
-    result = float(value)  # type: ignore[arg-type]
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except OverflowError:  # an int beyond every float
+        result = math.inf
     number = isinstance(value, numbers.Number) and not isinstance(value, bool)
     if not number or not 0 <= result <= 1:
         raise ValueError(
@@ -156,18 +160,16 @@ def seed(value: object) -> int:
 def generator_state(value: bytes | ArrayLike) -> bytes:
     """The bytes of a generator's state."""
     array = value if isinstance(value, bytes) else np.asarray(value)
-    if not isinstance(array, bytes):
-        if array.dtype != np.uint8 or array.ndim != 1:
-            raise TypeError(
-                f"RNG state should be bytes or a 1-D uint8 array, got {array.ndim}-D {array.dtype}"
-            )
-        array = array.tobytes()
+    if not isinstance(array, bytes) and (array.dtype != np.uint8 or array.ndim != 1):
+        raise TypeError(
+            f"RNG state should be bytes or a 1-D uint8 array, got {array.ndim}-D {array.dtype}"
+        )
     if len(array) != STATE_SIZE:
         raise RuntimeError(
             f"Expected a generator state of size {STATE_SIZE} but found the input RNG state size "
             f"to be {len(array)}"
         )
-    return array
+    return bytes(array)
 
 
 def threads(value: object) -> int:

@@ -32,13 +32,14 @@ def as_ndarray(value: object, name: str) -> NDArray[Any]:
         raise ValueError(
             f"{name} is a masked array with masked entries: fill them first, .filled()"
         )
-    if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-        try:
+    try:
+        if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
             return np.asarray(value)
-        except (RuntimeError, TypeError) as error:  # what torch says does not name the argument
-            raise TypeError(f"{name} cannot be read as an ndarray: {error}") from error
-    if hasattr(value, "__dlpack__"):
-        return np.from_dlpack(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+    # What torch and NumPy say does not name the argument.
+    except (RuntimeError, TypeError, BufferError) as error:
+        raise TypeError(f"{name} cannot be read as an ndarray: {error}") from error
     try:
         buffer = memoryview(value)  # type: ignore[arg-type]
     except TypeError:

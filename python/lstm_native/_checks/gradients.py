@@ -65,7 +65,7 @@ def recorded_by(tape: object, network: object, expected: type, owner: str) -> No
     """Refuse what is no tape, another network's tape, and a tape already used."""
     if not isinstance(tape, expected):
         raise TypeError(f"tape should be a Tape from {owner}.record(), got {type(tape).__name__}")
-    if tape._network is not network:  # type: ignore[attr-defined]
+    if getattr(tape, "_network", None) is not network:  # a Tape by __new__ alone is nobody's
         raise ValueError(f"this tape was recorded by another network than this {owner}")
     if tape.consumed:  # type: ignore[attr-defined]
         raise RuntimeError(

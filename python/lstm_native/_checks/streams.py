@@ -41,7 +41,9 @@ def frame(value: object, shape: Shape, dtype: np.dtype[Any]) -> FloatArray:
     if array.shape != shape and (shape[0] != 1 or array.shape != shape[1:]):
         also = f" or {shape[1:]}" if shape[0] == 1 else ""
         raise ValueError(f"frame should have shape {shape}{also}, got {array.shape}")
-    return np.array(array, dtype, order="C")
+    copy = np.empty(array.shape, dtype)  # of this very dtype, where np.array may keep an equal one
+    copy[...] = array
+    return copy
 
 
 def out(value: object, shape: Shape, dtype: np.dtype[Any]) -> FloatArray:

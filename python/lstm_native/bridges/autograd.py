@@ -15,6 +15,7 @@ from autograd.tracer import getval, isbox
 from lstm_native import functional, parameters
 from lstm_native._checks import arguments, calls
 from lstm_native._checks.arrays import FLOATS, readable
+from lstm_native._checks.state import mapping
 from lstm_native.functional import Layout, Tape
 from lstm_native.parameters import Config, FloatArray
 
@@ -75,6 +76,7 @@ def lstm(
     >>> gradient["weight_ih_l0"].shape
     (16, 3)
     """
+    mapping(getval(params))
     config = parameters.config_from_state_dict(params)
     arguments.lstm_sizes(
         config.input_size,

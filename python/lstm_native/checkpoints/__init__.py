@@ -185,6 +185,9 @@ def save(
     arrays = {_text(name, "state"): _array(name, value) for name, value in state.items()}
     notes = None
     if metadata is not None:
+        if not isinstance(metadata, Mapping):
+            kind = type(metadata).__name__
+            raise TypeError(f"save(..., metadata): it should map names to notes, got {kind}")
         notes = {_text(k, "metadata"): _text(v, "metadata") for k, v in metadata.items()}
     with replacing(path) as temporary:
         write(temporary, arrays, notes)

@@ -16,6 +16,9 @@ Array: TypeAlias = NDArray[Any]
 Arrays: TypeAlias = Array | Iterable[Array]
 Gradients: TypeAlias = Array | Iterable[Array | None]
 
+# Of NumPy's search for an overlap of two arrays, which can take minutes where strides are odd.
+MOST_WORK = 100_000
+
 # In elements: the seven blocks that Adam works on are well inside the second-level cache.
 BLOCK = 8_192
 
@@ -24,7 +27,8 @@ def listed(arrays: Any, name: str) -> list[Any]:
     """A list of what may be one array or an iterable of them."""
     if isinstance(arrays, np.ndarray):
         return [arrays]
-    if not isinstance(arrays, Iterable):
+    # A memoryview of more than one axis has no elements to iterate over.
+    if not isinstance(arrays, Iterable) or isinstance(arrays, memoryview):
         kind = type(arrays).__name__
         raise TypeError(f"{name} should be an ndarray or an iterable of them, got {kind}")
     if hasattr(arrays, "_fields"):
@@ -48,11 +52,18 @@ def check_parameters(arrays: list[Array]) -> None:
     for index, array in enumerate(arrays):
         check_float(array, f"parameters[{index}]")
         for other in range(index):
-            if np.shares_memory(array, arrays[other]):
+            if _overlap(array, arrays[other]):
                 raise ValueError(
                     f"parameters[{other}] and parameters[{index}] share memory: "
                     "each step would change it twice"
                 )
+
+
+def _overlap(left: Array, right: Array) -> bool:
+    try:
+        return np.shares_memory(left, right, max_work=MOST_WORK)
+    except np.exceptions.TooHardError:
+        return True  # as good as certain: parameters do not lie like that
 
 
 def check_apart(gradient: Array, parameter: Array, name: str) -> None:

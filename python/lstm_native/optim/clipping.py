@@ -46,7 +46,10 @@ def clip_grad_norm_(
         check_float(array, f"gradients[{index}]")
         if not array.flags.writeable:
             raise ValueError(f"gradients[{index}] is read-only")
-    limit, p = float(max_norm), float(norm_type)
+    try:
+        limit, p = float(max_norm), float(norm_type)
+    except OverflowError:
+        raise ValueError("Invalid max_norm or norm_type: an int beyond every float") from None
     if not limit >= 0:
         raise ValueError(f"Invalid max_norm: {max_norm}")
     if not p > 0:

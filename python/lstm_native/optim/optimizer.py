@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native._checks.state import mapping
 from lstm_native.optim.arrays import (
     BLOCK,
     Array,
@@ -174,6 +175,7 @@ class Optimizer(ABC):
         return result
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        mapping(state)
         for name in self._names:
             if name not in state:
                 raise ValueError(f"state: {name!r} is missing")
@@ -205,7 +207,10 @@ def number(value: object, label: str, *, least: float = 0.0, below: float = math
     """A hyperparameter as a float in [least, below), finite; torch's message otherwise."""
     if not isinstance(value, Real):
         raise TypeError(f"{label} should be a number, got: {type(value).__name__}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an int beyond every float
+        result = math.inf
     if not (least <= result < below and math.isfinite(result)):
         raise ValueError(f"Invalid {label}: {value}")
     return result
