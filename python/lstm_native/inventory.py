@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lstm_native._checks.state import mapping
 from lstm_native.parameters import Config, config_from_state_dict, shapes
 
 
@@ -62,9 +63,14 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
     -------
     list of FoundLSTM
         In the order of the state.
+
+    Raises
+    ------
+    TypeError
+        `state` is not a mapping: a path, say, which :func:`load` reads.
     """
     found = []
-    for prefix, cell in _candidates(state):
+    for prefix, cell in _candidates(mapping(state)):
         try:
             config = config_from_state_dict(state, prefix, cell=cell)
         except ValueError:
