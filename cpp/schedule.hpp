@@ -1,8 +1,8 @@
 // Dense is packed: the one layout of sequences the kernels know.
 //
 // Owns: which rows are alive at which step, where they begin anew, and where frames stand in
-// memory. Every variant a
-// caller may bring is one of three makers here, and from then on nobody can tell them apart.
+// memory. Every variant a caller may bring is one of three makers here, and from then on nobody can
+// tell them apart.
 // Must not know: weights, features.
 #pragma once
 

@@ -91,6 +91,8 @@ def test_find_lstms() -> None:
     assert str(second) == "LSTMCell 7 -> 1, 40 parameters"
     assert (second.prefix, second.cell) == ("", True)
     assert find_lstms({}) == []
+    with pytest.raises(TypeError, match="dict-like, got <class 'str'>"):
+        find_lstms("model.pt")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

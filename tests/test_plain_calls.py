@@ -3,10 +3,13 @@
 Both must give the same bits, and only the long way may speak of errors.
 """
 
+import pickle
+
 import numpy as np
 import pytest
 
 import lstm_native
+from builders import bits
 from lstm_native import functional
 
 SIZES = {"input_size": 5, "hidden_size": 9}
@@ -128,6 +131,16 @@ def not_plain(rng):
         "state strided": (x, (np.repeat(h, 2, axis=2)[..., ::2], c)),
         "state swapped bytes": (x, (h, c.astype(">f4"))),
     }
+
+
+def test_a_dtype_that_is_another_object_is_plain(rng, seen) -> None:
+    lstm, cell = serving(lstm_native.LSTM(**SIZES)), serving(lstm_native.LSTMCell(5, 9))
+    x = rng.standard_normal((4, 3, 5)).astype(np.float32)
+    other = pickle.loads(pickle.dumps(x))
+    assert other.dtype is not x.dtype
+    assert_same(lstm(other), lstm(x))
+    assert bits(cell(other[0])[0]) == bits(cell(x[0])[0])
+    assert not any(answer is None for answer in seen[2:])  # the first two packed the weights
 
 
 @pytest.mark.parametrize("kind", not_plain(np.random.default_rng(0)))

@@ -81,6 +81,11 @@ def of_an_equal_dtype(array):
     return array.astype(">f4").astype(dtype)
 
 
+def pickled(value):
+    """As it comes out of a queue between processes, where each dtype is an object of its own."""
+    return pickle.loads(pickle.dumps(value))
+
+
 @pytest.mark.parametrize(
     "convert",
     [
@@ -90,8 +95,9 @@ def of_an_equal_dtype(array):
         np.ma.masked_array,
         lambda a: a.astype(">f4"),
         of_an_equal_dtype,
+        pickled,
     ],
-    ids=["strided", "Fortran", "buffer", "subclass", "byte order", "equal dtype"],
+    ids=["strided", "Fortran", "buffer", "subclass", "byte order", "equal dtype", "pickled"],
 )
 def test_frames_of_any_make(convert, stream, rng) -> None:
     x = frames(rng)
@@ -105,6 +111,17 @@ def test_a_network_made_with_an_equal_dtype(rng) -> None:
     lstm = LSTM(x.shape[-1], 4, dtype=np.dtype("f4").newbyteorder("=")).eval()
     assert lstm.dtype is np.dtype("f4")
     assert same([lstm.stream(len(x)).step(x)], lstm(x[None])[0])
+
+
+def test_a_dtype_that_is_another_object(rng) -> None:
+    dtype = pickled(np.dtype(np.float32))
+    assert dtype is not np.dtype(np.float32)
+    lstm = LSTM(3, 5, dtype=dtype).eval()
+    x = frames(rng)
+    expected = lstm(x)[0]
+    for convert in (lambda a: a, strided, pickled):
+        stream = lstm.stream(3)
+        assert same([stream.step(convert(frame)) for frame in x], expected)
 
 
 def test_results_wherever_they_are_to_go(rng) -> None:
@@ -252,6 +269,7 @@ def test_rows_that_are_none(rows, error, message, stream) -> None:
     ("change", "error", "message"),
     [
         (lambda h, c: h, TypeError, r"state should be a tuple \(h, c\) of ndarrays, got ndarray"),
+        (lambda h, c: (h, c, h), TypeError, r"state should be a tuple \(h, c\) .*, got 3 values"),
         (lambda h, c: (h, h), ValueError, r"state\[1\] .*\(2, 3, 5\), got \(2, 3, 4\)"),
         (lambda h, c: (h[0], c), ValueError, r"state\[0\] .*\(2, 3, 4\), got \(3, 4\)"),
         (lambda h, c: (h, c.astype("d")), ValueError, r"state\[1\] dtype \(float64\)"),

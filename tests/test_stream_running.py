@@ -1,5 +1,6 @@
 """Streams as they run: steps for which no memory need be had, threads, and the code in the docs."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from builders import Case, network
-from lstm_native import set_num_threads
+from lstm_native import Stream, set_num_threads
 
 
 def frames(rng, count):
@@ -126,8 +127,37 @@ def test_one_stream_in_two_threads_is_refused(rng) -> None:
     for thread in threads:
         thread.join()
     assert said
-    assert "another thread is stepping this stream" in said[0]
+    assert "another thread is inside this stream" in said[0]
     stream.step(x)  # and nobody is left inside
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [Stream.reset, lambda s: s.state, lambda s: setattr(s, "state", (s._h.copy(), s._c.copy()))],
+    ids=["reset", "get", "set"],
+)
+def test_the_state_is_left_alone_while_a_step_goes_on(meanwhile, rng) -> None:
+    set_num_threads(1)
+    stream = network(Case(H=1000), rng).eval().stream(64)
+    x = rng.standard_normal((64, 3)).astype(np.float32)
+    refused: list[str] = []
+    deadline = time.monotonic() + 30
+
+    def work() -> None:
+        while not refused and time.monotonic() < deadline:
+            with contextlib.suppress(RuntimeError):  # the other thread may be the first, too
+                stream.step(x)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive() and not refused:
+        try:
+            meanwhile(stream)
+        except RuntimeError as error:
+            refused.append(str(error))
+    thread.join()
+    assert refused == ["another thread is inside this stream: give each its own"]
+    meanwhile(stream)  # and nobody is left inside
 
 
 def test_threads_are_those_of_when_it_was_made(rng) -> None:

@@ -10,14 +10,21 @@
 
 namespace lstm_native::bindings {
 
+// Whether a dtype is T in the machine's byte order. Told by number: what was pickled or copied is
+// another object.
+template <class T>
+bool is_dtype(const PyObject* dtype) {
+  const auto* descr = py::detail::array_descriptor_proxy(dtype);
+  return descr->type_num == py::dtype::num_of<T>() && descr->byteorder == '=';
+}
+
 // Whether an object is an ndarray, no subclass, of T, C-contiguous, aligned, with `ndim` axes.
 template <class T>
 bool is_plain(py::handle object, py::ssize_t ndim) {
   if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
   const auto* array = py::detail::array_proxy(object.ptr());
   constexpr int wanted = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  return array->nd == ndim && (array->flags & wanted) == wanted &&
-         array->descr == py::dtype::of<T>().ptr();
+  return array->nd == ndim && (array->flags & wanted) == wanted && is_dtype<T>(array->descr);
 }
 
 inline bool has_shape(py::handle array, const Index* shape) {

@@ -1,11 +1,12 @@
 // A stream: one step of all layers, everything but x and y prepared.
 //
-// Owns: the entry of a step, which allocates nothing but its result, and the rule that steps of one
-// stream never overlap. Arrays that are not plain get None back and go through the checks in
-// Python. Must not know: what becomes of the state between steps, which lies in the caller's
-// arrays.
+// Owns: the entry of a step, which allocates nothing but its result, and the rule that one thread
+// at a time is inside a stream, be it for a step or for the state. Arrays that are not plain get
+// None back and go through the checks in Python. Must not know: what becomes of the state between
+// steps, which lies in the caller's arrays.
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <variant>
 
 #include "handles.hpp"
@@ -48,12 +49,17 @@ class Stepper {
         !(is_plain<T>(y, ndim) && has_shape(y, y_shape + 2 - ndim) && writable_apart(y, x)))
       return py::none();
 
-    if (stepping_.exchange(true, std::memory_order_acquire))
-      throw std::runtime_error("another thread is stepping this stream: give each its own");
+    const std::lock_guard<Stepper> inside(*this);
     unlocked_to_the_end(flops_, [&] { forward_.run(data<const T>(x), data<T>(y)); });
-    stepping_.store(false, std::memory_order_release);
     return y;
   }
+
+  // Waits for nobody.
+  void lock() {
+    if (taken_.exchange(true, std::memory_order_acquire))
+      throw std::runtime_error("another thread is inside this stream: give each its own");
+  }
+  void unlock() { taken_.store(false, std::memory_order_release); }
 
  private:
   bool writable_apart(py::handle y, py::handle x) const {
@@ -69,7 +75,7 @@ class Stepper {
   const double flops_;
   const py::object h_, c_;  // keep the memory of the state
   RepeatedForward<T> forward_;
-  std::atomic<bool> stepping_{false};
+  std::atomic<bool> taken_{false};
 };
 
 struct PyStream {
@@ -105,7 +111,19 @@ void register_stream(py::module_& m) {
             return std::visit([&](const auto& stepper) { return stepper->step(x, out); },
                               instance<PyStream>(self, "self", "Stream").value);
           },
-          arg("x"), arg("out"));
+          arg("x"), arg("out"))
+      .def("__enter__",
+           [](py::handle self) {
+             std::visit([](const auto& stepper) { stepper->lock(); },
+                        instance<PyStream>(self, "self", "Stream").value);
+           })
+      .def(
+          "__exit__",
+          [](py::handle self, py::handle, py::handle, py::handle) {
+            std::visit([](const auto& stepper) { stepper->unlock(); },
+                       instance<PyStream>(self, "self", "Stream").value);
+          },
+          arg("kind"), arg("error"), arg("traceback"));
 }
 
 }  // namespace lstm_native::bindings

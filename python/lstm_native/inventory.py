@@ -68,7 +68,7 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
     Raises
     ------
     TypeError
-        `state` is not a mapping.
+        `state` is not a mapping: a path, say, which :func:`load` reads.
     """
     mapping(state)
     found = []

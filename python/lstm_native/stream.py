@@ -28,8 +28,9 @@ class Stream:
 
     A stream holds the weights its network had when it was made: training the network or loading
     other weights afterwards does not change it. So do the threads: a step uses at most as many as
-    :func:`lstm_native.get_num_threads` said then. No locks are taken. Different streams, of one
-    network too, may step in different threads at once; one stream takes one step at a time.
+    :func:`lstm_native.get_num_threads` said then. Nobody ever waits: different streams, of one
+    network too, may step in different threads at once; of two threads that step, reset or ask for
+    the state of one stream at once, the second gets a RuntimeError.
 
     Attributes
     ----------
@@ -49,10 +50,11 @@ class Stream:
     (20,)
     """
 
-    __slots__ = ("__weakref__", "_c", "_core", "_dtype", "_h", "_shapes", "_sizes")
+    __slots__ = ("__weakref__", "_advance", "_c", "_core", "_dtype", "_h", "_shapes", "_sizes")
 
     def __init__(self, weights: Weights, config: Config, dtype: np.dtype[Any], rows: int) -> None:
         self._core, self._h, self._c = functional.stream(weights, config, dtype, rows)
+        self._advance = self._core.step  # looked up at each step it would be an object each time
         self._dtype = dtype
         self._shapes = (rows, config.input_size), (rows, config.output_size)
         self._sizes = f"{config.input_size}, {config.hidden_size}, batch_size={rows}"
@@ -80,9 +82,9 @@ class Stream:
         TypeError, ValueError
             An argument of a wrong type, dtype or shape; the state stays as it was.
         RuntimeError
-            Another thread is inside a step of this stream.
+            Another thread is inside this stream.
         """
-        result = self._core.step(frame, out)
+        result = self._advance(frame, out)
         return self._step(frame, out) if result is None else result
 
     def _step(self, frame: object, out: object) -> FloatArray:
@@ -92,8 +94,7 @@ class Stream:
         shape = outputs if array.ndim == 2 else outputs[1:]
         result = np.empty(shape, self._dtype)
         into = None if out is None else streams.out(out, shape, self._dtype)
-        taken = self._core.step(array, result)
-        assert taken is result  # both are plain, which the core does not refuse
+        self._advance(array, result)
         if into is None:
             return result
         into[...] = result
@@ -111,20 +112,26 @@ class Stream:
         ------
         TypeError, ValueError, IndexError
             `rows` is none of these, a mask of another length, or names a row that is not there.
+        RuntimeError
+            Another thread is inside this stream.
         """
         index = streams.rows(rows, self.batch_size)
-        self._h[:, index] = 0
-        self._c[:, index] = 0
+        with self._core:
+            self._h[:, index] = 0
+            self._c[:, index] = 0
 
     @property
     def state(self) -> State:
         """The states (L, N, P) and (L, N, H) as copies; set from arrays of these shapes."""
-        return self._h.copy(), self._c.copy()
+        with self._core:
+            return self._h.copy(), self._c.copy()
 
     @state.setter
     def state(self, value: tuple[SupportsArray, SupportsArray]) -> None:
         shapes = self._h.shape, self._c.shape
-        self._h[...], self._c[...] = streams.state(value, shapes, self._dtype)
+        h, c = streams.state(value, shapes, self._dtype)
+        with self._core:
+            self._h[...], self._c[...] = h, c
 
     @property
     def batch_size(self) -> int:

@@ -79,8 +79,10 @@ def rows(value: object, batch: int) -> slice | NDArray[Any]:
 
 def state(value: object, shapes: tuple[Shape, Shape], dtype: np.dtype[Any]) -> list[FloatArray]:
     """The states h and c of `shapes`."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    if not isinstance(value, tuple | list):
         raise TypeError(f"state should be a tuple (h, c) of ndarrays, got {type(value).__name__}")
+    if len(value) != 2:
+        raise TypeError(f"state should be a tuple (h, c) of ndarrays, got {len(value)} values")
     arrays = []
     for index, (given, shape) in enumerate(zip(value, shapes, strict=True)):
         name = f"state[{index}]"

@@ -1,0 +1,71 @@
+"""A step takes no memory: how often it was asked for is counted, by an allocator that is preloaded.
+
+Owns the count, of what C, C++ and Python ask for alike.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent / "memory" / "counting_allocator.c"
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler"),
+    pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="another allocator is preloaded"),
+]
+
+# A count is itself an object.
+STEPS = """
+import ctypes, itertools, sys
+import numpy as np
+from lstm_native import LSTM, set_num_threads
+
+threads, rows, hidden = map(int, sys.argv[1:])
+set_num_threads(threads)
+counter = ctypes.CDLL(None)
+counter.times_asked.restype = ctypes.c_long
+lstm = LSTM(8, hidden, num_layers=2, proj_size=16).eval()
+x, out = np.ones((rows, 8), np.float32), np.empty((rows, 16), np.float32)
+stream = lstm.stream(rows)
+
+def count(call):
+    call()
+    before = counter.times_asked()
+    for _ in itertools.repeat(None, 1000):
+        call()
+    return counter.times_asked() - before
+
+nothing = count(lambda: None)
+calls = lambda: stream.step(x, out), lambda: stream.step(x), lambda: lstm(x)
+print(*[count(call) - nothing for call in calls])
+"""
+
+
+@pytest.fixture(scope="module")
+def allocator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("memory") / "counting_allocator.so"
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([*command, SOURCE, "-o", library], check=True)
+    return library
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows", "hidden"), [(1, 1, 24), (1, 3, 24), (2, 2, 400)], ids=str
+)
+def test_how_often_a_step_asks_for_memory(allocator: Path, threads, rows, hidden) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, str(threads), str(rows), str(hidden)],
+        env=os.environ | {"LD_PRELOAD": str(allocator), "PYTHONMALLOC": "malloc"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    given, made, called = map(int, done.stdout.split())
+    assert given == 0
+    assert made <= 2 * 1000  # the result: an object and its numbers
+    assert called >= 5 * 1000  # the counter counts
