@@ -25,7 +25,7 @@ void fill(Generator& generator, py::handle out, double low, double high) {
   const py::array array = array_argument(out, "out");
   const auto to =
       exact_view<T>(out, "out", std::vector<Index>(array.shape(), array.shape() + array.ndim()));
-  const Release release;
+  const Released release;
   generator.uniform(to.data, to.size(), low, high);
 }
 

@@ -68,7 +68,7 @@ void activation(py::handle x, py::handle y) {
 // Runs f(team, sum) on every thread; f adds to the sum of its thread. The total.
 template <class F>
 double total_over_team(const F& f) {
-  const Release release;
+  const Released release;
   const int threads = num_threads();
   std::vector<double> sums(threads);
   ignore_crowding(true);
