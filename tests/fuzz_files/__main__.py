@@ -17,9 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz_files", description=__doc__)
     parser.add_argument("--files", type=int, default=100_000, help="how many (default: 100000)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: 0)")
-    parser.add_argument(
-        "--quick", action="store_true", help="a corpus without Keras and torch's exporter"
-    )
+    parser.add_argument("--quick", action="store_true", help="without Keras and torch's exporter")
     parser.add_argument(
         "--folder", type=Path, help="for corpus, summary and what fails (default: build/fuzz-SEED)"
     )
