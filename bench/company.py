@@ -108,7 +108,7 @@ def main() -> int:
         1 when an order costs more than a tenth of a call's time.
     """
     parser = argparse.ArgumentParser(prog="python -m bench.company", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="processes of each order")
+    parser.add_argument("--rounds", type=int, default=8, help="processes of each order")
     rounds = parser.parse_args().rounds
     taken: dict[tuple[str, ...], list[dict[str, float]]] = {o: [] for o in (ALONE, *ORDERS)}
     for _ in range(rounds):
