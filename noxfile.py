@@ -8,9 +8,6 @@ import nox
 
 nox.options.sessions = ["lint", "tests"]
 
-NOT_UNDER_ASAN: list[str] = []
-NOT_COVERED: list[str] = []
-
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -73,8 +70,7 @@ def asan(session: nox.Session) -> None:
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": "tests",
     }
-    skipped = [f"--deselect={test}" for test in NOT_UNDER_ASAN]
-    session.run("pytest", "-p", "memory.leaks", *skipped, *session.posargs, env=environment)
+    session.run("pytest", "-p", "memory.leaks", *session.posargs, env=environment)
 
 
 @nox.session
@@ -99,8 +95,7 @@ def coverage(session: nox.Session) -> None:
     """
     install_preset(session, "coverage")
     session.install("coverage", "gcovr")
-    skipped = [f"--deselect={test}" for test in NOT_COVERED]
-    session.run("coverage", "run", "-m", "pytest", *skipped, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run(
         "gcovr", "--root=.", "--filter=cpp/", "--exclude-throw-branches", "--txt-metric=branch",

@@ -15,7 +15,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "float_mode.hpp"
 #include "threads.hpp"
 
 namespace lstm_native {
@@ -107,7 +106,12 @@ Stoppable* Stoppable::current() { return stoppable; }
 
 bool Stoppable::ask() {
   if (stopped() || coarse_clock() < next_) return stopped();
-  if (told_(context_)) stopped_.store(true, std::memory_order_relaxed);
+  {
+    const FloatMode mode(callers_mode_);
+    stoppable = nullptr;  // calls that `told_` makes are not this one
+    if (told_(context_)) stopped_.store(true, std::memory_order_relaxed);
+    stoppable = this;
+  }
   next_ = coarse_clock() + between_questions;
   return stopped();
 }
@@ -168,7 +172,7 @@ int num_threads() {
   const int requested = requested_threads.load(std::memory_order_relaxed);
   if (requested > 0) return requested;
   const int count = environment_threads > 0 ? environment_threads : default_members();
-  return std::max(1, std::min(count, available()));
+  return std::max(1, std::min({count, available(), most_threads}));
 }
 
 void read_thread_environment() {

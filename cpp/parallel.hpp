@@ -8,13 +8,16 @@
 #include <atomic>
 #include <cstdint>
 
+#include "float_mode.hpp"
+
 namespace lstm_native {
 
 // A call that its thread may be told to give up, while this object lives. Calls of other threads,
 // and those before and after, are not concerned.
 class Stoppable {
  public:
-  // `told` is asked on this thread, about twenty times a second while a team of its works.
+  // `told` is asked on this thread, about twenty times a second while a team of its works. It may
+  // run anything, calls of its own among them, and finds the thread as the caller had it.
   Stoppable(bool (*told)(void* context), void* context);
   ~Stoppable();
   Stoppable(const Stoppable&) = delete;
@@ -31,6 +34,7 @@ class Stoppable {
   bool (*const told_)(void*);
   void* const context_;
   Stoppable* const outer_;
+  const FloatRegister callers_mode_ = read_float_mode();
   std::int64_t next_;  // ns, when to ask again
   std::atomic<bool> stopped_{false};
 };

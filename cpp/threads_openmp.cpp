@@ -13,8 +13,9 @@
 namespace lstm_native {
 namespace {
 
-// GCC's runtime ends the process when the system refuses it a thread. So as many as it is about to
-// start are started here first, all of them alive at once.
+// GCC's runtime ends the process when the system refuses it a thread. So as many as it will
+// probably start are started here first, all of them alive at once. That cannot be known for
+// certain: others may use the runtime on this thread, and the system may refuse a moment later.
 int startable(int count) {
   std::mutex mutex;
   std::condition_variable over;
@@ -45,10 +46,14 @@ thread_local int last_size = 1;
 }  // namespace
 
 void run_members(int size, Member member, const void* context) {
+  if (omp_in_parallel()) return member(context, 0, 1);  // inside a region of somebody else's
   if (size > last_size) size = last_size + startable(size - last_size);
-  last_size = size;
 #pragma omp parallel num_threads(size)
-  member(context, omp_get_thread_num(), omp_get_num_threads());
+  {
+    const int rank = omp_get_thread_num(), granted = omp_get_num_threads();
+    if (rank == 0) last_size = granted;
+    member(context, rank, granted);
+  }
 }
 
 int default_members() { return omp_get_max_threads(); }

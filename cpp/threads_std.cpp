@@ -95,7 +95,7 @@ class Workers {
     for (; taken < count && !idle_.empty(); idle_.pop_back()) team[taken++] = idle_.back();
     try {
       const WithoutSignals masked;
-      for (; taken < count && started_ < most_threads; ++started_) team[taken++] = new Worker;
+      for (; taken < count && started_ < most_threads - 1; ++started_) team[taken++] = new Worker;
     } catch (const std::exception&) {  // std::system_error or std::bad_alloc: so many, then
     }
     return taken;

@@ -170,6 +170,46 @@ def test_a_handler_may_call_the_network() -> None:
     assert nested == [True]
 
 
+@pytest.mark.parametrize("what", ["call", "record", "step", "draw"])
+def test_a_handler_may_make_small_calls(what) -> None:
+    """They are not the call that it interrupts, and ask nobody whether to go on."""
+    lstm, small = lstm_native.LSTM(64, 256).eval(), lstm_native.LSTM(4, 4)
+    x, frames = np.ones((30_000, 1, 64), np.float32), np.ones((5, 1, 4), np.float32)
+    stream = lstm_native.LSTM(4, 4).eval().stream()
+    calls = {
+        "call": lambda: small(frames),
+        "record": lambda: small.record(frames),
+        "step": lambda: stream.step(frames[0]),
+        "draw": small.reset_parameters,
+    }
+    expected, done = bits(lstm(x)[0]), []
+    before = signal.signal(signal.SIGALRM, lambda *_: done.append(calls[what]()))
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        assert bits(lstm(x)[0]) == expected
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(done) == 1
+
+
+def test_a_handler_computes_as_ever() -> None:
+    """Subnormal numbers count as zeros within the call, not within what interrupts it."""
+    lstm = lstm_native.LSTM(64, 256).eval()
+    x, seen = np.ones((30_000, 1, 64), np.float32), []
+    before = signal.signal(signal.SIGALRM, lambda *_: seen.append(float("4e-320") / 2))
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        lstm(x)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert seen == [2e-320]
+
+
+def test_initial_weights_are_given_up(handled) -> None:
+    lstm = lstm_native.LSTM(2048, 4096)
+    assert least_latency(lstm.reset_parameters, handled) <= SEEN_WITHIN
+
+
 def test_only_the_main_thread_is_interrupted(handled) -> None:
     """As ever in Python: handlers run there. Calls of other threads go on and are right."""
     lstm = lstm_native.LSTM(64, 256).eval()

@@ -67,11 +67,23 @@ class Released {
   PyThreadState* state_;
 };
 
-// Runs f(), without the GIL where that pays. When a signal handler raises meanwhile, as that of
-// Ctrl-C does, f's work is given up and the handler's error goes on.
+// For work that cannot be given up, since it changes what is not its own: runs f(), without the GIL
+// where that pays.
+template <class F>
+void unlocked_to_the_end(double flops, const F& f) {
+  if (flops <= worth_releasing) return f();
+  const Released gil;
+  f();
+}
+
+// Where Python runs the handlers of signals.
+bool on_main_thread();
+
+// The same for other work. When a signal handler raises meanwhile, as that of Ctrl-C does, it is
+// given up and the handler's error goes on.
 template <class F>
 void unlocked(double flops, const F& f) {
-  if (flops <= worth_releasing) return f();
+  if (flops <= worth_releasing || !on_main_thread()) return unlocked_to_the_end(flops, f);
   bool stopped;
   {
     Released gil;
@@ -80,14 +92,6 @@ void unlocked(double flops, const F& f) {
     stopped = call.stopped();
   }
   if (stopped) throw pybind11::error_already_set();
-}
-
-// The same for work that cannot be given up, since it changes what is not its own.
-template <class F>
-void unlocked_to_the_end(double flops, const F& f) {
-  if (flops <= worth_releasing) return f();
-  const Released gil;
-  f();
 }
 
 }  // namespace lstm_native::bindings

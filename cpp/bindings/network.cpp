@@ -326,7 +326,7 @@ void run_step(py::handle weights, py::handle x, py::handle y, py::handle h, py::
                                      to.data,
                                      state_h,
                                      state_c};
-        unlocked_to_the_end(flops(config, batch), [&] {
+        unlocked(flops(config, batch), [&] {
           Dropout none;
           forward<T>(*shared, sequences, none);
         });

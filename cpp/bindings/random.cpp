@@ -1,4 +1,6 @@
 // The generator.
+#include <algorithm>
+
 #include "arrays.hpp"
 #include "handles.hpp"
 
@@ -25,8 +27,13 @@ void fill(Generator& generator, py::handle out, double low, double high) {
   const py::array array = array_argument(out, "out");
   const auto to =
       exact_view<T>(out, "out", std::vector<Index>(array.shape(), array.shape() + array.ndim()));
-  const Released release;
-  generator.uniform(to.data, to.size(), low, high);
+  constexpr double flops_of_a_draw = 500;  // as many as take its time
+  unlocked(flops_of_a_draw * static_cast<double>(to.size()), [&] {
+    constexpr Index piece = 1 << 20;  // some milliseconds
+    Stoppable* const call = Stoppable::current();
+    for (Index i = 0; i < to.size() && !(call && call->ask()); i += piece)
+      generator.uniform(to.data + i, std::min(piece, to.size() - i), low, high);
+  });
 }
 
 void uniform(py::handle self, py::handle out, py::handle low, py::handle high) {

@@ -1,4 +1,7 @@
 // Threads, the ISA, and what the core was built from.
+#include <pthread.h>
+
+#include <atomic>
 #include <map>
 #include <numeric>
 
@@ -97,9 +100,17 @@ double read(py::handle buffer, py::handle iterations) {
   });
 }
 
+std::atomic<unsigned long> main_thread{0};
+
 }  // namespace
 
+bool on_main_thread() { return PyThread_get_thread_ident() == main_thread; }
+
 void register_runtime(py::module_& m) {
+  main_thread =
+      py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+  // A child has one thread, which becomes its main thread.
+  pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
   m.def("set_num_threads", &set_threads, py::arg("count"));
   m.def("get_num_threads", &num_threads);
   m.def("force_dealing", &force, py::arg("dealing"));

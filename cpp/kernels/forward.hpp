@@ -73,7 +73,7 @@ class Forward {
   }
 
   void show_cells(Index t, Index row_end) const {
-    for (Index r = part_.row_begin; r < row_end; ++r)
+    for (Index r = part_.row_begin; r < row_end && !stopped_at(part_, r); ++r)
       std::memcpy(frame(pass_.c_frames, t, r) + blocks_.begin * V, cells(r), cells_nbytes());
   }
 

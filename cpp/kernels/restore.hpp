@@ -68,7 +68,8 @@ class Restore {
     const Index before = pass_.reverse ? t + 1 : t - 1;
     const Index continuing = live_end(pass_.steps, before, part_);
     const Index unit_end = smaller(hidden_, blocks_.end * V);
-    for (Index r = part_.row_begin; r < live_end(pass_.steps, t, part_); ++r) {
+    const Index row_end = live_end(pass_.steps, t, part_);
+    for (Index r = part_.row_begin; r < row_end && !stopped_at(part_, r); ++r) {
       T* z = gates(pass_.steps.first[t] + r);
       T* c = cells(t, r);
       const T* c_before = begins_anew(pass_.steps, t, r) ? pass_.zeros

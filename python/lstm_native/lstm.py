@@ -304,7 +304,7 @@ class LSTM(ConfiguredLSTM):
         Parameters
         ----------
         tape : Tape
-            From this network's :meth:`record`; used up by this call.
+            From this network's :meth:`record`; used up by this call, also by one that is given up.
         grad_output : ndarray or PackedSequence, optional
             Gradient of the output, in its shape; for packed input a PackedSequence packed alike,
             or its data. None is zero. Pad frames of it are not read.
@@ -314,7 +314,8 @@ class LSTM(ConfiguredLSTM):
             Gradients of the layers and cells the call returned, in their shapes. The output counts
             by itself too: the last of `grad_layers` is added to `grad_output`.
         into : ndarray, optional
-            A buffer like ``flat_parameters`` that the parameters' gradients are added to.
+            A buffer like ``flat_parameters`` that the parameters' gradients are added to. After a
+            call that Ctrl-C ended it holds parts of sums.
 
         Returns
         -------
