@@ -174,6 +174,16 @@ def heaps_in_heaps() -> bytes:
     return content + b"".join(heap + following for heap in heaps) + bytes(16)
 
 
+def driver_forged() -> bytes:
+    """The information of a driver lies in the head of the file itself: the library hangs."""
+    content = hdf5(lambda group, h5: None)
+    assert content[48:56] == b"\xff" * 8
+    return content[:48] + struct.pack("<Q", 28) + content[56:]
+
+
+of("hdf5-driver-forged", driver_forged)
+
+
 def text_forged(version: str) -> bytes:
     """A text that is said to have three gigabytes."""
     import h5py
