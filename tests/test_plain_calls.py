@@ -158,6 +158,10 @@ def test_what_is_not_plain_is_left_alone(kind, rng, seen) -> None:
         assert_same(got, lstm(plain, state))
 
 
+def states(*rows):
+    return tuple(np.zeros((1, n, 9), np.float32) for n in rows)
+
+
 @pytest.mark.parametrize(
     ("x", "hx"),
     [
@@ -166,6 +170,8 @@ def test_what_is_not_plain_is_left_alone(kind, rng, seen) -> None:
         (np.zeros((0, 3, 5), np.float32), None),
         (np.zeros(5, np.float32), None),
         (np.zeros((4, 3, 5), np.float32), (np.zeros((1, 2, 9), np.float32),) * 2),
+        (np.zeros((4, 3, 5), np.float32), states(3, 2)),
+        (np.zeros((4, 3, 5), np.float32), states(2, 3)),
         (np.zeros((4, 3, 5), np.float32), (np.zeros((1, 9), np.float32),) * 2),
         (np.zeros((4, 3, 5), np.float32), (np.zeros((1, 3, 9), np.float32),)),
         (np.zeros((4, 3, 5), np.float32), (np.zeros((1, 3, 9)),) * 2),
@@ -181,6 +187,14 @@ def test_errors_are_those_of_training_mode(x, hx, seen) -> None:
     with pytest.raises(type(expected.value)) as got:
         serving(lstm)(x, hx)
     assert str(got.value) == str(expected.value)
+    assert seen == [None]
+
+
+@pytest.mark.parametrize("rows", [(3, 2), (2, 3)])
+def test_states_of_a_cell_that_do_not_fit(rows, seen) -> None:
+    cell = serving(lstm_native.LSTMCell(5, 9))
+    with pytest.raises(RuntimeError, match="doesn't match hidden"):
+        cell(np.zeros((3, 5), np.float32), tuple(array[0] for array in states(*rows)))
     assert seen == [None]
 
 

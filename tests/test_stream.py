@@ -3,6 +3,7 @@ begin anew; and what is refused."""
 
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -321,9 +322,15 @@ def test_the_core_checks_for_itself(rng) -> None:
         _core.Stream(network(Case(D=2), rng)._weights(), h, c)
     with pytest.raises(TypeError, match="without a value"):
         _core.Stream.__new__(_core.Stream).step(h, None)
+    with pytest.raises(ValueError, match="h should have at least one row"):
+        _core.Stream(weights, h[:, :0], c[:, :0])
     core = _core.Stream(weights, h, c)
-    del h, c
-    core.step(np.ones((2, 3), np.float32), None)  # it keeps the memory it writes to
+    memory = weakref.ref(h), weakref.ref(c)
+    del h, c, bad, states
+    core.step(np.ones((2, 3), np.float32), None)
+    assert all(array() is not None for array in memory)  # what it writes to is kept
+    del core
+    assert all(array() is None for array in memory)
 
 
 def test_it_is_public() -> None:

@@ -1,6 +1,6 @@
-"""A step takes no memory: how often it was asked for is counted, by an allocator that is preloaded.
+"""A step takes no memory: counted, and tried where there is none.
 
-Owns the count, of what C, C++ and Python ask for alike.
+Owns the count of what C, C++ and Python alike ask for, made by an allocator that is preloaded.
 """
 
 import os
@@ -12,11 +12,6 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent / "memory" / "counting_allocator.c"
-
-pytestmark = [
-    pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler"),
-    pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="another allocator is preloaded"),
-]
 
 # A count is itself an object.
 STEPS = """
@@ -53,6 +48,8 @@ def allocator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="another allocator is preloaded")
 @pytest.mark.parametrize(
     ("threads", "rows", "hidden"), [(1, 1, 24), (1, 3, 24), (2, 2, 400)], ids=str
 )
@@ -69,3 +66,40 @@ def test_how_often_a_step_asks_for_memory(allocator: Path, threads, rows, hidden
     assert given == 0
     assert made <= 2 * 1000  # the result: an object and its numbers
     assert called >= 5 * 1000  # the counter counts
+
+
+# Once every free block has been taken and the system gives no more, only what takes none can go on.
+WITHOUT_MEMORY = """
+import ctypes, resource
+import numpy as np
+from lstm_native import LSTM, set_num_threads
+
+set_num_threads(1)
+lstm = LSTM(8, 24, num_layers=3, proj_size=16).eval()
+x, out = np.ones((2, 8), np.float32), np.empty((2, 16), np.float32)
+stream = lstm.stream(2)
+stream.step(x, out)
+lstm(x)
+malloc = ctypes.CDLL(None).malloc
+malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used, used))
+sizes = [1 << bits for bits in range(30, 10, -1)] + list(range(1024, 0, -8))
+for _ in range(2):
+    for size in sizes:  # which stays: whoever is freed now leaves a block behind
+        while malloc(size):
+            pass
+for _ in range(1000):
+    stream.step(x, out)
+try:
+    lstm(x)
+except MemoryError:
+    print("no step took memory, and a call would have")
+"""
+
+
+def test_a_step_takes_no_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "no step took memory, and a call would have\n", done.stderr

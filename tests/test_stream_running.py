@@ -1,12 +1,9 @@
-"""Streams as they run: steps for which no memory need be had, threads, and the code in the docs."""
+"""Streams as they run: in threads, and in the code of the docs."""
 
 import contextlib
 import re
-import subprocess
-import sys
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -23,64 +20,6 @@ def frames(rng, count):
 
 def same(one, two) -> bool:
     return all(a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True))
-
-
-# --- memory ---
-
-# Once every free block has been taken and the system gives no more, only what takes none can go on.
-WITHOUT_MEMORY = """
-import ctypes, resource
-import numpy as np
-from lstm_native import LSTM, set_num_threads
-
-set_num_threads(1)
-lstm = LSTM(8, 24, num_layers=3, proj_size=16).eval()
-x, out = np.ones((2, 8), np.float32), np.empty((2, 16), np.float32)
-stream = lstm.stream(2)
-stream.step(x, out)
-lstm(x)
-malloc = ctypes.CDLL(None).malloc
-malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used, used))
-sizes = [1 << bits for bits in range(30, 10, -1)] + list(range(1024, 0, -8))
-for _ in range(2):
-    for size in sizes:  # which stays: whoever is freed now leaves a block behind
-        while malloc(size):
-            pass
-for _ in range(1000):
-    stream.step(x, out)
-try:
-    lstm(x)
-except MemoryError:
-    print("no step took memory, and a call would have")
-"""
-
-
-def test_a_step_takes_no_memory() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "no step took memory, and a call would have\n", done.stderr
-
-
-def test_a_step_makes_no_python_object_but_its_result(rng) -> None:
-    stream = network(Case(L=2, proj=4), rng).eval().stream(3)
-    x, out = frames(rng, 1)[0], np.empty((3, 4), np.float32)
-    tracemalloc.start()
-    try:
-        for result, most in ((out, 0), (None, 512)):
-            stream.step(x, result)
-            before = tracemalloc.get_traced_memory()[0]
-            tracemalloc.reset_peak()
-            for _ in range(1000):
-                stream.step(x, result)
-            after, peak = tracemalloc.get_traced_memory()
-            # The loop's own counter and the call's method are objects of less than 100 bytes.
-            assert after - before < 100
-            assert peak - before < 200 + most
-    finally:
-        tracemalloc.stop()
 
 
 # --- threads ---

@@ -97,6 +97,21 @@ def read(node: Any, constants: Mapping[str, Array], name: str, budget: Budget) -
     )
 
 
+def check_states(
+    node: Any, hidden: int, constants: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse a node whose initial states are not those of its weights, as far as is known."""
+    inputs = [*node.input, *[""] * 8]
+    for name in (inputs[_H0], inputs[_C0]):
+        shape = constants[name].shape if name in constants else shapes.get(name, ())
+        if len(shape) == 3 and shape[2] not in (0, hidden):
+            raise ValueError(
+                f"the LSTM node {node.name!r} has {hidden} units and starts from a state of "
+                f"{shape[2]}. torch.onnx.export(dynamo=True) makes such nodes where it drops the "
+                "projection of an LSTM with proj_size: save the state dict with torch.save instead"
+            )
+
+
 def _gates(rows: Array) -> Array:
     blocks = rows.reshape(4, rows.shape[0] // 4, *rows.shape[1:])
     return blocks[_ORDER].reshape(rows.shape)

@@ -6,10 +6,10 @@ takes it. Must not know files, nor what is in a node.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lstm_native.checkpoints import onnx_lstm
+from lstm_native.checkpoints import onnx_lstm, onnx_shapes
 from lstm_native.checkpoints.contents import Array
 from lstm_native.checkpoints.onnx_budget import Budget
 
@@ -24,25 +24,38 @@ def nodes(
     There each name has the number to go on with where it is asked for again.
     """
     everything = list(body.node)
+    shapes = onnx_shapes.declared(body)
     read: dict[int, onnx_lstm.Node] = {}
     for index, node in enumerate(everything):
         if node.op_type in _QUANTISED:
             raise ValueError(f"the LSTM node {node.name!r} is quantised")
         if node.op_type == "LSTM":
-            name = _name(node.name, taken)
+            name = _name(_path(node), taken)
             read[index] = onnx_lstm.read(node, constants, name, budget)
+            onnx_lstm.check_states(node, read[index].hidden_size, constants, shapes)
     makers = {output: i for i, node in enumerate(everything) for output in node.output if output}
-    uses = Counter(name for node in everything for name in node.input)
+    # Who asks for a shape does not read the value.
+    readers = (node for node in everything if node.op_type != "Shape")
+    uses = Counter(name for node in readers for name in node.input)
     # A graph's outputs are values with names, a function's just names.
     uses.update(getattr(output, "name", output) for output in body.output)
     stacks: dict[int, list[int]] = {}
     for index, node in read.items():
-        below = _layer_below(everything, index, makers, uses, read, constants)
+        below = _layer_below(everything, index, makers, uses, read, constants, shapes)
         stack = stacks.pop(below) if below in stacks else []
         if stack and read[stack[0]].kind != node.kind:
             stacks[below], stack = stack, []
         stacks[index] = [*stack, index]
     return [_merged([read[index] for index in stack]) for stack in stacks.values()]
+
+
+def _path(node: Any) -> str:
+    """What a node is called; torch's newer exporter has the path of the module in a note."""
+    for note in getattr(node, "metadata_props", ()):
+        if note.key == "pkg.torch.onnx.name_scopes":
+            scopes = re.findall(r"'([^']*)'", note.value)
+            return scopes[-2] if len(scopes) > 1 else ""
+    return str(node.name)
 
 
 def _name(given: str, taken: dict[str, int]) -> str:
@@ -78,15 +91,20 @@ def _layer_below(
     uses: Mapping[str, int],
     read: Mapping[int, onnx_lstm.Node],
     constants: Mapping[str, Array],
+    shapes: Mapping[str, onnx_shapes.Shape],
 ) -> int:
     """The LSTM node whose whole output this one takes, and nobody else; -1 if there is none."""
+
+    def maker(name: str) -> Any:
+        return graph[makers[name]] if name in makers else None
+
     way: list[Any] = []
     name = graph[index].input[0] if graph[index].input else ""
     while uses.get(name) == 1 and name in makers and len(way) < 8:
         below = makers[name]
         node = graph[below]
         if below in read:
-            arranged = _rearranged(way, read[below], constants)
+            arranged = _rearranged(way, read[below], maker, constants, shapes)
             wanted = "NTF" if read[index].batch_first else "TNF"
             return below if name == node.output[0] and arranged == wanted else -1
         if node.op_type not in ("Identity", "Dropout", "Squeeze", "Transpose", "Reshape"):
@@ -96,7 +114,13 @@ def _layer_below(
     return -1
 
 
-def _rearranged(way: list[Any], node: onnx_lstm.Node, constants: Mapping[str, Array]) -> str:
+def _rearranged(
+    way: list[Any],
+    node: onnx_lstm.Node,
+    maker: Callable[[str], Any],
+    constants: Mapping[str, Array],
+    shapes: Mapping[str, onnx_shapes.Shape],
+) -> str:
     """The axes that a node's output has at the end of the way; F is D and H as one axis."""
     axes = "NTDH" if node.batch_first else "TDNH"
     for step in way:
@@ -116,10 +140,8 @@ def _rearranged(way: list[Any], node: onnx_lstm.Node, constants: Mapping[str, Ar
             axes = "".join(axes[i] for i in order)
         elif step.op_type == "Reshape":
             features = node.directions * node.hidden_size
-            kept = values[:2] in ([0, 0], [0, -1], [-1, 0])
-            if axes[2:] != "DH" or len(values) != 3 or not kept:
-                return ""
-            if values[2] != features and (values[2] != -1 or -1 in values[:2]):
+            kept = onnx_shapes.keeps_two_axes(step, features, maker, constants, shapes)
+            if axes[2:] != "DH" or not kept:
                 return ""
             axes = axes[:2] + "F"
     return axes
