@@ -112,7 +112,7 @@ def test_signals_hangs_and_faults_are_counted_and_survived() -> None:
 
 
 def test_workers_that_cannot_begin_are_not_tried_again() -> None:
-    with pytest.raises(RuntimeError, match="no case at all(.|\n)*ZeroDivisionError"):
+    with pytest.raises(RuntimeError, match=r"no case at all(.|\n)*ZeroDivisionError"):
         supervisor.run(0, 10, command=(sys.executable, "-c", "1 / 0"))
 
 
