@@ -67,8 +67,8 @@ class Described:
         given = self.__array_interface__
         try:
             dtype = np.dtype(given["typestr"])
-        except (TypeError, ValueError):
-            return True  # NumPy refuses it too
+        except (TypeError, ValueError, SyntaxError):  # NumPy reads some as Python
+            return False
         if dtype.hasobject or dtype.kind == "U":  # no numbers are pointers, nor text
             return False
         strides = given.get("strides")
