@@ -69,8 +69,8 @@ class Described:
             dtype = np.dtype(given["typestr"])
         except (TypeError, ValueError, SyntaxError):  # NumPy reads some as Python
             return False
-        if dtype.hasobject or dtype.kind == "U":  # no numbers are pointers, nor text
-            return False
+        if dtype.hasobject or dtype.kind == "U" or dtype.subdtype:
+            return False  # numbers are no pointers, nor text; and nobody asks for arrays of arrays
         strides = given.get("strides")
         if strides is None:
             strides = np.empty(given["shape"], dtype).strides
