@@ -111,6 +111,11 @@ def test_signals_hangs_and_faults_are_counted_and_survived() -> None:
     assert done[-1] == 10
 
 
+def test_workers_that_cannot_begin_are_not_tried_again() -> None:
+    with pytest.raises(RuntimeError, match=r"no case at all(.|\n)*ZeroDivisionError"):
+        supervisor.run(0, 10, command=(sys.executable, "-c", "1 / 0"))
+
+
 def call_of(function: Any, **arguments: Any) -> Call:
     return Call(function, arguments, (ValueError,), repeatable=True)
 

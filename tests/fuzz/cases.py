@@ -31,7 +31,7 @@ SCENES: tuple[type[Scene], ...] = (
     *[StreamScene] * 4, *[SequenceScene] * 6, *[OptimizerScene] * 4, *[RuntimeScene] * 3,
     *[BridgeScene] * 2, FileScene,
 )  # fmt: skip
-MEMORY = 2 << 30
+MEMORY = 1 << 29
 
 
 def play(choices: Choices, threads: int) -> None:
@@ -53,7 +53,7 @@ def surroundings() -> Iterator[None]:
     """What cases are played in: no warnings, and an end of memory near enough to be met.
 
     A sanitizer reserves more addresses than any limit allows: there ``ASAN_OPTIONS`` should say
-    ``max_allocation_size_mb=2048:allocator_may_return_null=1``.
+    ``max_allocation_size_mb=512:allocator_may_return_null=1``.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -119,7 +119,7 @@ LIARS: tuple[Callable[[Array], Any], ...] = (
     lambda a: type("Bare", (), {"__array_interface__": {}})(),
     lambda a: type("Struct", (), {"__array_struct__": 3})(),
     lambda a: dlpack(a, lambda self, **_: None),
-    lambda a: dlpack(a, lambda self, **_: a[:0].__dlpack__()),
+    lambda a: dlpack(a, lambda self, **_: a.ravel()[:0].__dlpack__()),
     lambda a: dlpack(a, raising),
     lambda a: dlpack(a, device=(2, 0)),
     lambda a: dlpack(a, device="x"),

@@ -22,6 +22,7 @@ TESTS = Path(__file__).parents[1]
 WORKER = (sys.executable, "-m", "fuzz.worker")
 BATCH = 20_000  # cases of one process
 PATIENCE = 60.0  # seconds for one case
+STARTING = 120.0  # and to come to the first one
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,17 @@ class Worker:
     def __init__(self, first: int, last: int, folder: str, command: Sequence[str]) -> None:
         self.first, self.last = first, last
         self._at = Path(folder) / f"at-{first}"
-        self._at.write_bytes(SEED.pack(first))
+        self._at.write_bytes(SEED.pack(first - 1))  # not at any yet
         self._out, self._err = (Path(f"{self._at}.{end}") for end in ("out", "err"))
         arguments = [*command, str(first), str(last - first), str(self._at)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 arguments, stdout=out, stderr=err, cwd=TESTS, env=environment()
             )
-        self._seen, self._since = first, time.monotonic()
+        self._seen, self._since = first - 1, time.monotonic()
 
     def seed(self) -> int:
-        """The seed being played."""
+        """The seed being played; the one before the first as long as none is."""
         return int(SEED.unpack(self._at.read_bytes())[0])
 
     def running(self) -> bool:
@@ -80,7 +81,8 @@ class Worker:
         seed = self.seed()
         if seed != self._seen:
             self._seen, self._since = seed, time.monotonic()
-        if time.monotonic() - self._since < patience:
+        limit = patience if seed >= self.first else STARTING
+        if time.monotonic() - self._since < limit:
             return False
         self._process.kill()
         self._process.wait()
@@ -138,12 +140,15 @@ def run(
                 if worker.running():
                     continue
                 active.remove(worker)
-                for trouble in worker.troubles(hung):
+                troubles = worker.troubles(hung)
+                if worker.seed() < worker.first:
+                    raise RuntimeError(f"a worker came to no case at all:\n{troubles[0].text}")
+                for trouble in troubles:
                     tally.troubles.append(trouble)
                     report(trouble)
                 played = min(worker.seed() + 1, worker.last)
                 tally.cases += played - worker.first
                 if played < worker.last:
                     waiting.append((played, worker.last))
-            progress(tally.cases + sum(worker.seed() - worker.first for worker in active))
+            progress(tally.cases + sum(max(worker.seed() - worker.first, 0) for worker in active))
     return tally

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["lstm_native"]):
     from lstm_native import LSTM, LSTMCell, optim, runtime
 
 MEMORY = np.arange(-256, 256, dtype=np.float64) / 64
-KINDS = ["<f4", "<f8", ">f4", "<f2", "<i8", "|b1", "<c8", "|V4", "<U1", "<M8[s]", "|S3"]
+KINDS = ["<f4", "<f8", ">f4", "<f2", "<i8", "|b1", "<c8", "|V4", "<M8[s]", "|S3"]
 REFUSED = (*ALWAYS, ValueError, RuntimeError, IndexError)
 
 
@@ -67,10 +67,10 @@ class Described:
         given = self.__array_interface__
         try:
             dtype = np.dtype(given["typestr"])
-        except (TypeError, ValueError):
-            return True  # NumPy refuses it too
-        if dtype.hasobject:
+        except (TypeError, ValueError, SyntaxError):  # NumPy reads some as Python
             return False
+        if dtype.hasobject or dtype.kind == "U" or dtype.subdtype:
+            return False  # numbers are no pointers, nor text; and nobody asks for arrays of arrays
         strides = given.get("strides")
         if strides is None:
             strides = np.empty(given["shape"], dtype).strides
@@ -81,32 +81,36 @@ class Described:
 
 
 def describe(content: bytes) -> None:
-    """Whatever takes an array, given two that are described."""
+    """Whatever takes an array, given two that NumPy makes of descriptions."""
     provider = atheris.FuzzedDataProvider(content)
-    x, other = Described(provider), Described(provider)
+    x: Any = Described(provider)
+    other: Any = Described(provider)
     if not (x.inside() and other.inside()):
         return
+    try:
+        x, other = np.asarray(x), np.asarray(other)
+    except (TypeError, ValueError):  # NumPy refuses it
+        return
     # Most often a network that these arrays fit.
-    shape = x.__array_interface__["shape"]
-    features = shape[-1] if shape and provider.ConsumeProbability() < 0.9 else 1
+    features = x.shape[-1] if x.ndim and provider.ConsumeProbability() < 0.9 else 1
     sizes = max(features, 1), 1 + provider.ConsumeIntInRange(0, 3)
-    dtype = "f8" if "f8" in x.__array_interface__["typestr"] else "f4"
+    dtype = "f8" if x.dtype.itemsize == 8 else "f4"
     lstm_native.manual_seed(1)
     lstm, cell = LSTM(*sizes, dtype=dtype), LSTMCell(*sizes, dtype=dtype)
     stream = LSTM(*sizes, dtype=dtype).eval().stream()
     for call, repeatable in (
         (lambda: lstm(x), True),
         (lambda: lstm(x, (other, other)), True),
-        (lambda: lstm(x, lengths=np.asarray(other)), True),
+        (lambda: lstm(x, lengths=other), True),
         (lambda: cell(x, (other, other)), True),
         (lambda: lstm.backward(lstm.record(x)[2], other), False),
         (lambda: stream.step(x), False),
         (lambda: setattr(stream, "state", (x, other)), False),
         (lambda: setattr(lstm, "weight_ih_l0", x), False),
         (lambda: lstm.load_state_dict({"weight_ih_l0": x, "bias_hh_l0": other}, False), False),
-        (lambda: lstm_native.pack_padded_sequence(x, np.asarray(other)), True),
+        (lambda: lstm_native.pack_padded_sequence(x, other), True),
         (lambda: lstm_native.pad_sequence([x, other]), True),
-        (lambda: optim.SGD(np.asarray(x).copy()).step(np.asarray(other)), False),
+        (lambda: optim.SGD(x.copy()).step(other), False),
     ):
         try:
             result = call()

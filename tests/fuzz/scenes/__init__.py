@@ -45,7 +45,7 @@ class Scene:
             call.arguments = alike_arguments(choices, call.arguments)
         elif not right:
             call.arguments = altered_arguments(choices, call.arguments)
-        if choices.chance(32):
+        if choices.chance(128):
             call.name, call.function = f"in a thread: {call}", in_a_thread(call.function)
         self.before_repeating()
         succeeded, result = outcome(call, self.state)

@@ -26,7 +26,12 @@ Array = np.ndarray[Any, Any]
 class NetworkScene(Scene):
     """A small network of any kind, sometimes one of more than a register tile."""
 
-    calls: ClassVar[tuple[str, ...]] = (*["call"] * 9, *["record"] * 6, *["backward"] * 9, "race")
+    calls: ClassVar[tuple[str, ...]] = (
+        *["call"] * 18,
+        *["record"] * 12,
+        *["backward"] * 18,
+        "race",
+    )
 
     def __init__(self, choices: Choices) -> None:
         super().__init__(choices)
