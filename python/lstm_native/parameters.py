@@ -104,7 +104,8 @@ def shapes(config: Config, *, cell: bool = False) -> dict[str, Shape]:
 
 def is_name(name: object) -> bool:
     """Whether `name` is what some LSTM or LSTMCell calls a parameter."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+    # A pattern takes memory, and a network sets private attributes where nothing may fail.
+    return isinstance(name, str) and name[:1] != "_" and _NAME.fullmatch(name) is not None
 
 
 def views(flat: FloatArray, config: Config, *, cell: bool = False) -> dict[str, FloatArray]:
