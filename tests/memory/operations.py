@@ -77,8 +77,10 @@ def public(world: World) -> Iterator[Operation]:
     def recorded(**how: Any) -> Callable[[], Any]:
         return lambda: training.record(x, **how)
 
+    everything = {"return_layers": True, "return_cells": True}
+
     def backward(record: Any) -> Any:
-        output, _, tape = record
+        output, *_, tape = record
         return training.backward(tape, np.ones_like(output))
 
     yield Operation("create", lambda _: LSTM(5, 6, 2, bidirectional=True, proj_size=3))
@@ -92,7 +94,9 @@ def public(world: World) -> Iterator[Operation]:
     yield Operation("record", lambda _: training.record(x))
     yield Operation("record, checkpoints", lambda _: training.record(x, checkpoint=1))
     yield Operation("record, mapped", lambda _: world.large.record(long), world.hold)
+    yield Operation("record, all layers", lambda _: training.record(x, **everything))
     yield Operation("backward", backward, recorded())
+    yield Operation("backward, all layers", backward, recorded(**everything))
     yield Operation("backward, checkpoints", backward, recorded(checkpoint=1))
     yield Operation("backward, ragged", backward, recorded(lengths=[4, 1, 3]))
     yield Operation("backward, resets", backward, recorded(resets=world.resets))
