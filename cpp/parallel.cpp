@@ -87,10 +87,10 @@ int quota() {
   return std::max(1, static_cast<int>(std::ceil(std::strtod(most.c_str(), nullptr) / period)));
 }
 
-int available() {
-  static const int limit = quota();
-  return std::min(processors(), limit);
-}
+// Read when the core is loaded: a fork may find nothing half made.
+const int quota_at_load = quota();
+
+int available() { return std::min(processors(), quota_at_load); }
 
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 

@@ -55,7 +55,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Add what a worker counted."""
+    """Add what a worker counted, unless it crashed."""
+    if not hasattr(node, "workeroutput"):
+        return
     count, (combinations, failures) = node.config.stash[PARITY], node.workeroutput["parity"]
     count.combinations += combinations
     count.failures += failures

@@ -32,7 +32,7 @@ def faults(folder: Path) -> str:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    parent.prepare(tmp_path, keras=False)
+    parent.prepare(tmp_path, quick=True)
     parent.run(tmp_path, SEED, FILES, lambda now: None)
     assert faults(tmp_path) == ""
     tried, kinds = parent.counted(tmp_path)
@@ -43,7 +43,7 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 
 def test_damage_is_the_same_again(tmp_path: Path) -> None:
-    corpus.write(tmp_path / "corpus", keras=False)
+    corpus.write(tmp_path / "corpus", quick=True)
     (tmp_path / "work").mkdir()
     first, second = (worker.Trial(tmp_path, 3) for _ in range(2))
     contents = [first.write(number) for number in range(40)]
@@ -126,7 +126,7 @@ def test_crashes_and_hangs_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "corpus").mkdir()
     np.savez(tmp_path / "corpus" / "npz-x.npz", x=np.ones(3))
     np.zeros(worker.COUNTERS, np.int64).tofile(tmp_path / "counters")
-    parent.prepare(tmp_path, keras=False)
+    parent.prepare(tmp_path, quick=True)
     script = FALLS.replace("{signal}", str(int(signal.SIGSEGV)))
     parent.run(tmp_path, 0, 8, lambda now: None, [sys.executable, "-c", script])
     seen = [json.loads(line)["fault"] for line in faults(tmp_path).splitlines()]

@@ -18,6 +18,7 @@ import pytest
 import lstm_native
 from builders import bits
 
+pytestmark = pytest.mark.undisturbed
 SEEN_WITHIN = 0.2  # seconds
 Call = Callable[[], object]
 

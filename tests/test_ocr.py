@@ -119,7 +119,7 @@ def test_a_line_alone_or_in_a_ragged_batch() -> None:
 def test_the_reader_beats_each_column_for_itself(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / "ocr.py", "--quick", "--output", str(tmp_path)],
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -85,7 +85,7 @@ def test_thread_count_changed_meanwhile() -> None:
 
 
 def test_eight_threads_share_what_may_be_shared() -> None:
-    count = race(3)
+    count = race(2)
     assert not count.faults
     assert count.jobs > THREADS * 6
 

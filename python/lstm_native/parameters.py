@@ -104,8 +104,11 @@ def shapes(config: Config, *, cell: bool = False) -> dict[str, Shape]:
 
 def is_name(name: object) -> bool:
     """Whether `name` is what some LSTM or LSTMCell calls a parameter."""
-    # A pattern takes memory, and a network sets private attributes where nothing may fail.
-    return isinstance(name, str) and name[:1] != "_" and _NAME.fullmatch(name) is not None
+    # Most names of attributes end here: the pattern asks for memory, and nothing may fail while a
+    # network is put back in order.
+    if not isinstance(name, str) or name.startswith("_"):
+        return False
+    return _NAME.fullmatch(name) is not None
 
 
 def views(flat: FloatArray, config: Config, *, cell: bool = False) -> dict[str, FloatArray]:

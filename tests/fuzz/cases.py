@@ -52,7 +52,8 @@ def play(choices: Choices, threads: int) -> None:
 def surroundings() -> Iterator[None]:
     """What cases are played in: no warnings, and an end of memory near enough to be met.
 
-    A sanitizer reserves more addresses than any limit allows: there, sizes are absurd enough.
+    A sanitizer reserves more addresses than any limit allows: there ``ASAN_OPTIONS`` should say
+    ``max_allocation_size_mb=2048:allocator_may_return_null=1``.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

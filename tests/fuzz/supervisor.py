@@ -92,13 +92,18 @@ class Worker:
         for line in self._out.read_text().splitlines():
             fault = json.loads(line)
             found.append(Trouble(fault["seed"], "fault", f"{fault['kind']}: {fault['text']}"))
-        said = self._err.read_text(errors="replace")[-4000:]
+        said = shortened(self._err.read_text(errors="replace"))
         if hung:
             found.append(Trouble(seed, "hang", said))
         elif code or seed != self.last:
             # A sanitizer, too, ends the process; with a code of its own.
             found.append(Trouble(seed, "signal", f"code {code}\n{said}"))
         return found
+
+
+def shortened(text: str) -> str:
+    """What stands at both ends: a sanitizer says it first, Python last."""
+    return text if len(text) <= 8000 else f"{text[:4000]}\n...\n{text[-4000:]}"
 
 
 def environment() -> dict[str, str]:

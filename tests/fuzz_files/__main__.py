@@ -17,14 +17,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz_files", description=__doc__)
     parser.add_argument("--files", type=int, default=100_000, help="how many (default: 100000)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: 0)")
-    parser.add_argument("--without-keras", action="store_true", help="spare the import of Keras")
+    parser.add_argument("--quick", action="store_true", help="without Keras and torch's exporter")
     parser.add_argument(
         "--folder", type=Path, help="for corpus, summary and what fails (default: build/fuzz-SEED)"
     )
     arguments = parser.parse_args()
     folder = arguments.folder or Path(__file__).parents[2] / "build" / f"fuzz-{arguments.seed}"
     folder = folder.resolve()
-    parent.prepare(folder, not arguments.without_keras)
+    parent.prepare(folder, arguments.quick)
     start = time.monotonic()
     from tqdm import tqdm
 

@@ -18,8 +18,8 @@ import lstm_native
 KINDS = ("torch", "legacy", "safetensors", "npz", "onnx", "hdf5", "keras")
 
 
-def write(folder: Path, keras: bool = True) -> list[Path]:
-    """Write the files to a folder; Keras's own only on request: it takes long to import."""
+def write(folder: Path, quick: bool = False) -> list[Path]:
+    """Write the files to a folder; if it has to be quick, without Keras and torch's exporter."""
     folder.mkdir(parents=True, exist_ok=True)
     lstm_native.manual_seed(0)
     with warnings.catch_warnings(action="ignore"):
@@ -28,9 +28,11 @@ def write(folder: Path, keras: bool = True) -> list[Path]:
             _torch(folder)
         if _installed("onnx"):
             _onnx(folder)
+        if not quick and _installed("onnx", "torch"):
+            _exported(folder)
         if _installed("h5py"):
             _hdf5(folder)
-        if keras and _installed("keras", "torch"):
+        if not quick and _installed("keras", "torch"):
             _keras(folder)
     return sorted(folder.iterdir())
 
@@ -106,16 +108,14 @@ def _onnx(folder: Path) -> None:
     cast = onnx.helper.make_node("Cast", ["joined"], ["wide"], to=11)
     model.graph.node.extend([branch, joined, cast])
     onnx.save(model, folder / "onnx-branch.onnx")
-    if _installed("torch"):
-        import torch
 
-        with contextlib.redirect_stdout(io.StringIO()):
-            torch.onnx.export(
-                torch.nn.LSTM(3, 2, 2, bidirectional=True),
-                torch.zeros(2, 1, 3),
-                folder / "onnx-torch.onnx",
-                dynamo=False,
-            )
+
+def _exported(folder: Path) -> None:
+    import torch
+
+    lstm, x = torch.nn.LSTM(3, 2, 2, bidirectional=True), torch.zeros(2, 1, 3)
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(lstm, x, folder / "onnx-torch.onnx", dynamo=False)
 
 
 def _hdf5(folder: Path) -> None:

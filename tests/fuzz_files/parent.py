@@ -18,12 +18,12 @@ WORKER = [sys.executable, "-m", "fuzz_files.worker"]
 PATIENCE = 30.0  # seconds without a next file; the machine may be busy
 
 
-def prepare(folder: Path, keras: bool) -> None:
+def prepare(folder: Path, quick: bool = False) -> None:
     """Write the corpus, unless it is there."""
     for name in ("work", "kept"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     if not (folder / "counters").exists():
-        corpus.write(folder / "corpus", keras)
+        corpus.write(folder / "corpus", quick)
         np.zeros(worker.COUNTERS, np.int64).tofile(folder / "counters")
 
 

@@ -17,6 +17,14 @@ from typing import Any
 
 from fuzz_files.blind import Mutator, any_of, bits, extreme, integer, overwritten, packed
 
+FLOOD = 400_000  # bytes
+
+
+def _times(size: int, rng: random.Random) -> int:
+    """How often to repeat what has some size: seldom, as often as makes time or memory felt."""
+    return FLOOD // size if rng.random() < 0.05 else rng.choice((1, 1, 2, 50))
+
+
 # --- JSON ---
 
 
@@ -39,7 +47,7 @@ def json_text(content: bytes, rng: random.Random) -> bytes:
         if how == 0:
             del holder[key]
         elif how == 1 and isinstance(holder, list):
-            holder.insert(key, inner)
+            holder[key:key] = [inner] * _times(len(json.dumps(inner)), rng)
         elif how == 2 and isinstance(holder, dict):
             holder[rng.choice(["__metadata__", "", "x" * 2000, key + ".x", *holder])] = inner
         else:
@@ -94,7 +102,7 @@ def pickled(content: bytes, rng: random.Random) -> bytes:
     if how == 0:
         return before + after
     if how == 1:
-        return before + operation * rng.choice((2, 2, 3, 50)) + after
+        return before + operation * (1 + _times(len(operation), rng)) + after
     if how == 2:
         _, other, stop = rng.choice(operations)
         return before + content[other:stop] + rng.choice((b"", operation)) + after
@@ -264,7 +272,7 @@ def message(content: bytes, rng: random.Random) -> bytes:
     if how == 0:
         del fields[index]
     elif how == 1:
-        fields[index:index] = [(tag, value)] * rng.choice((1, 1, 2, 60))
+        fields[index:index] = [(tag, value)] * _times(len(value) + 2, rng)
     elif how == 2:
         fields[index] = (rng.randrange(1, 30) << 3 | tag & 7, value)
     elif how == 3:

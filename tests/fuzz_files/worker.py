@@ -28,7 +28,7 @@ SECONDS = 1.0
 BYTES = 64_000_000
 AGAIN = 3
 COUNTERS = 1 + 2 * len(KINDS)  # the number of the file at work; loaded and refused of each kind
-WARM_UP = 300
+WARM_UP = 150
 
 # What Python reports of reading a file, which does nothing outside the process.
 _HARMLESS = {
