@@ -24,7 +24,10 @@ def lock() -> "RLock":
     A signal handler or a finaliser may run, and fork, in the thread that holds it: that thread may
     take it again.
     """
-    made = threading.RLock()
+    try:
+        made = threading.RLock()
+    except RuntimeError as error:  # what CPython says where it has no memory for a lock
+        raise MemoryError(str(error)) from error
     with _adding:
         _locks.add(made)
     return made

@@ -48,10 +48,15 @@ class World:
         self.held: list[Any] = []
 
     def bits(self) -> list[bytes]:
-        """All that a failure must leave alone."""
+        """All that a failure must leave alone: numbers, and who may write to them."""
         networks = (self.training, self.evaluating, self.forwards, self.cell, self.large)
         generator = lstm_native.random.default_generator.get_state()
-        return [generator.tobytes(), *(n.flat_parameters.tobytes() for n in networks)]
+        buffers = [network.flat_parameters.base for network in networks]
+        return [
+            generator.tobytes(),
+            bytes(buffer.flags.writeable for buffer in buffers),
+            *(buffer.tobytes() for buffer in buffers),
+        ]
 
     def hold(self) -> None:
         """Take and keep the blocks that the core has in store: the next call maps new ones."""
@@ -63,20 +68,19 @@ def public(world: World) -> Iterator[Operation]:
     x, training, evaluating = world.x, world.training, world.evaluating
     long = np.zeros((70, 5, 40), np.float32)
     saved = pickle.dumps(evaluating)
-    state = {name: value + 1 for name, value in evaluating.state_dict().items()}
+    before = {name: value.copy() for name, value in evaluating.state_dict().items()}
+    after = {name: value + 1 for name, value in before.items()}
 
     def copy() -> LSTM:
         return pickle.loads(saved)
 
-    def load(network: LSTM) -> Any:
-        network.load_state_dict(state)
-        return network.flat_parameters
-
     def recorded(**how: Any) -> Callable[[], Any]:
         return lambda: training.record(x, **how)
 
+    everything = {"return_layers": True, "return_cells": True}
+
     def backward(record: Any) -> Any:
-        output, _, tape = record
+        output, *_, tape = record
         return training.backward(tape, np.ones_like(output))
 
     yield Operation("create", lambda _: LSTM(5, 6, 2, bidirectional=True, proj_size=3))
@@ -90,14 +94,20 @@ def public(world: World) -> Iterator[Operation]:
     yield Operation("record", lambda _: training.record(x))
     yield Operation("record, checkpoints", lambda _: training.record(x, checkpoint=1))
     yield Operation("record, mapped", lambda _: world.large.record(long), world.hold)
+    yield Operation("record, all layers", lambda _: training.record(x, **everything))
     yield Operation("backward", backward, recorded())
+    yield Operation("backward, all layers", backward, recorded(**everything))
     yield Operation("backward, checkpoints", backward, recorded(checkpoint=1))
     yield Operation("backward, ragged", backward, recorded(lengths=[4, 1, 3]))
     yield Operation("backward, resets", backward, recorded(resets=world.resets))
     yield Operation("cell", lambda _: world.cell(x[0]))
     yield Operation("stream", lambda _: world.forwards.stream(3))
     yield Operation("step", lambda s: s.step(x[0]), lambda: world.forwards.stream(3))
-    yield Operation("load_state_dict", load, copy)
+    yield Operation(
+        "load_state_dict",
+        lambda _: evaluating.load_state_dict(after),
+        lambda: evaluating.load_state_dict(before),
+    )
     yield Operation("pickle", lambda _: pickle.dumps(evaluating))
     yield Operation("unpickle", pickle.loads, lambda: saved)
     for path in world.files:
