@@ -140,15 +140,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *session.posargs)
 
 
-# Everything numerical. Left out are what needs torch or starts processes of its own, for these
-# would run on the real CPU, and EMULATED_SLOWLY: the same kernels in sizes that take an emulator
-# too long.
+# What runs kernels and starts no process, which would be on the real CPU. An emulator is some fifty
+# times slower: so without torch, without the largest sizes, and without the two files that only go
+# over the same kernels for longest, test_gradcheck and test_checkpointing. 25 minutes on one core.
 EMULATED = [
-    "test_activations", "test_bits_anywhere", "test_cell", "test_checkpointing", "test_checkpoints",
-    "test_core_border", "test_golden", "test_gradcheck", "test_lstm_interface", "test_messages",
-    "test_optim", "test_packing", "test_parameters", "test_plain_calls", "test_random",
-    "test_reference", "test_releases", "test_resets", "test_state_dict", "test_stream",
-    "test_training",
+    "test_activations", "test_bits_anywhere", "test_cell", "test_core_border", "test_golden",
+    "test_lstm_interface", "test_messages", "test_optim", "test_packing", "test_parameters",
+    "test_plain_calls", "test_random", "test_releases", "test_resets", "test_state_dict",
+    "test_stream", "test_training", "test_reference",
 ]  # fmt: skip
 EMULATED_SLOWLY = "test_large_sizes"
 
@@ -157,7 +156,7 @@ EMULATED_SLOWLY = "test_large_sizes"
 @nox.parametrize("cpu", ["Nehalem", "Haswell"])
 def emulate(session: nox.Session, cpu: str) -> None:
     """The numerical suite on an old CPU, emulated: no AVX, no AVX-512. Needs qemu-user."""
-    session.install(".", "pytest", "hypothesis")  # torch under emulation would take hours
+    session.install(".", "pytest", "hypothesis")
     python = str(Path(session.bin) / "python")
     emulator = ("qemu-x86_64", "-cpu", cpu, python)
     code = "import lstm_native as l; print('kernels:', l.isa())"
