@@ -61,7 +61,7 @@ def check_parameters(arrays: list[Array]) -> None:
 
 def _overlap(left: Array, right: Array) -> bool:
     try:
-        return np.shares_memory(left, right, max_work=MOST_WORK)
+        return np.shares_memory(left, right, max_work=MOST_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True  # as good as certain: parameters do not lie like that
 
