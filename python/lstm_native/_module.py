@@ -15,6 +15,7 @@ import numpy as np
 
 from lstm_native import _forks, functional, parameters
 from lstm_native._checks import arguments, gradients, state
+from lstm_native._checks.arrays import as_ndarray
 from lstm_native.parameters import Config, FloatArray, Shape
 from lstm_native.random import default_generator
 
@@ -216,8 +217,10 @@ class Module:
         ------
         ValueError
             `flat` has another shape than ``flat_parameters``.
+        TypeError
+            It is not an array.
         """
-        array = np.asarray(flat)
+        array = as_ndarray(flat, "flat")
         state.same_shape(array, "flat", self._owner.shape)
         return parameters.views(array, self._config, cell=self._cell)
 

@@ -37,9 +37,10 @@ MEMORY = 1 << 29
 def play(choices: Choices, threads: int) -> None:
     """Play one case; raises a Fault where something happens that must not."""
     lstm_native.manual_seed(2)
-    if threads > 1 and choices.chance(8):
-        _core.force_dealing(choices.pick(DEALINGS))
+    dealing = choices.pick(DEALINGS) if choices.chance(8) else "any"
     try:
+        if threads > 1:
+            _core.force_dealing(dealing)
         scene = choices.pick(SCENES)(choices)
         for _ in range(1 + choices.below(3)):
             scene.play()

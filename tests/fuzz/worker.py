@@ -7,6 +7,7 @@ that it is known whatever becomes of this process, and a line of JSON on stdout 
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import mmap
 import os
@@ -29,6 +30,8 @@ def run(first: int, count: int, at: str) -> None:
             SEED.pack_into(place, 0, seed)
             try:
                 cases.play(Seeded(seed), threads)
+            except MemoryError:  # of the case's own: those of calls are looked at there
+                gc.collect()
             except Exception as error:
                 kind, text = type(error).__name__, f"{error}"[:2000]
                 print(json.dumps({"seed": seed, "kind": kind, "text": text}), flush=True)

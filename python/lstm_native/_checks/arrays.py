@@ -37,14 +37,19 @@ def as_ndarray(value: object, name: str) -> NDArray[Any]:
             return np.asarray(value)
         if hasattr(value, "__dlpack__"):
             return np.from_dlpack(value)
+        if (buffer := _buffer(value)) is not None:
+            return np.asarray(buffer)
     # What torch and NumPy say does not name the argument.
     except (RuntimeError, TypeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an ndarray: {error}") from error
+    raise TypeError(f"{name} should be an ndarray, got {type(value).__name__}")
+
+
+def _buffer(value: Any) -> memoryview | None:
     try:
-        buffer = memoryview(value)  # type: ignore[arg-type]
+        return memoryview(value)
     except TypeError:
-        raise TypeError(f"{name} should be an ndarray, got {type(value).__name__}") from None
-    return np.asarray(buffer)
+        return None
 
 
 def readable(array: NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:

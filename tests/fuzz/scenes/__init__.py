@@ -75,7 +75,7 @@ class Scene:
         except MemoryError:  # a view of little memory is not repeated as an array of much
             return
         except Exception as error:
-            if any(isinstance(leaf, memoryview) for leaf in given):  # as a truth value, say
+            if not all(type(leaf) is type(plain(leaf)) for leaf in given):  # as truth values, say
                 return
             raise Fault(f"{call} succeeded, but not with plain arrays: {error}") from error
         if not same(plain(result), plain(again)):

@@ -189,7 +189,14 @@ class CoreScene(Scene):
         return Call(function, {"x": self.array(33), "out": self.array(33)}, REFUSED)
 
     def threads(self) -> Call:
-        return Call(_core.set_num_threads, {"count": 1}, REFUSED)
+        """Nothing is computed by so many: libgomp ends the process where it cannot make them."""
+        before = _core.get_num_threads()
+
+        def set_and_restore(count: Any) -> None:
+            _core.set_num_threads(count)
+            _core.set_num_threads(before)
+
+        return Call(set_and_restore, {"count": 1}, REFUSED)
 
     def dealing(self) -> Call:
         return Call(_core.force_dealing, {"dealing": self.choices.pick(DEALINGS)}, REFUSED)

@@ -55,7 +55,7 @@ class NetworkScene(Scene):
         lstm = self.lstm
         modes = lstm.training, lstm.batch_first, lstm.dropout, lstm.generator
         flags = lstm.flat_parameters.flags.writeable, lstm.weight_hh_l0.flags.writeable
-        drawn = default_generator._engine.get_state()
+        drawn = [g._engine.get_state() for g in (default_generator, lstm.generator) if g]
         tapes = [(tape.consumed, tape.nbytes) for tape in self.tapes]
         return lstm.flat_parameters.tobytes(), modes, flags, drawn, tapes
 
@@ -66,11 +66,11 @@ class NetworkScene(Scene):
         """A plain call gives the bits of a network that has never failed."""
         lstm, x = self.lstm, normal(self.choices, (2, 1, self.I), self.dtype)
         twin = LSTM.from_state_dict(lstm.state_dict(), batch_first=lstm.batch_first)
-        twin.dropout = lstm.dropout
+        twin.dropout, twin.generator = lstm.dropout, lstm.generator
         twin.train(lstm.training)
         results = []
         for network in (lstm, twin):
-            lstm_native.manual_seed(4)
+            (lstm.generator or default_generator).manual_seed(4)
             results.append(network(x))
         if not same(*results):
             raise Fault("the network computes something else after a failed call")
@@ -202,6 +202,8 @@ class NetworkScene(Scene):
         lstm, output = self.lstm, result[0]
         x, hx = call.arguments["x"], call.arguments.get("hx")
         if call.function != lstm.__call__ or isinstance(x, PackedSequence) or not tame((x, hx)):
+            return
+        if max(x.shape) > 100:  # of no elements, but of many steps
             return
         hx = None if hx is None else tuple(np.asarray(h) for h in hx)
         major = (lambda a: a.swapaxes(0, 1)) if lstm.batch_first else (lambda a: a)
