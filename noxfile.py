@@ -55,13 +55,13 @@ def bench(session: nox.Session) -> None:
 
 
 # What runs kernels and starts no process, which would be on the real CPU. An emulator is some fifty
-# times slower: so without torch, without the largest sizes, and without the two files that only go
-# over the same kernels for longest, test_gradcheck and test_checkpointing. 25 minutes on one core.
+# times slower: so without torch, without the largest sizes, and without the files that go over the
+# same kernels for longest: test_bits, test_checkpointing, test_gradcheck, test_resets.
 EMULATED = [
     "test_activations", "test_bits_anywhere", "test_cell", "test_core_border", "test_golden",
     "test_lstm_interface", "test_messages", "test_optim", "test_packing", "test_parameters",
-    "test_plain_calls", "test_random", "test_releases", "test_resets", "test_state_dict",
-    "test_stream", "test_training", "test_reference",
+    "test_plain_calls", "test_random", "test_releases", "test_state_dict", "test_stream",
+    "test_training", "test_reference",
 ]  # fmt: skip
 EMULATED_SLOWLY = "test_large_sizes"
 
