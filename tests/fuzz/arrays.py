@@ -160,6 +160,11 @@ OTHERWISE: tuple[Alteration, ...] = (
 )
 
 
+LARGEST = 2**20  # extent
+
+
 def altered_array(choices: Choices, array: Array) -> Any:
     """Give the array, odd in one way; raises where it cannot be odd in the way chosen."""
+    if max(array.shape, default=0) > LARGEST:
+        raise ValueError("made absurd before: alterations copy, or count to its extent")
     return choices.pick(choices.pick((ALIKE, OTHERWISE)))(choices, array)
