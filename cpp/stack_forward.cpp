@@ -42,7 +42,7 @@ class ForwardStack {
   }
 
   void run() {
-    if (!dropout_.draw()) return;
+    if (schedule_.frames() == 0 || !dropout_.draw()) return;
     run_team(plan_.threads, [this](const Team& team) {
       if (plan_.chunk)
         run_waves(team);

@@ -330,3 +330,25 @@ def test_gradients_in_batches_go_through_torch(torch, bridge) -> None:
         (got,) = torch.autograd.grad(ours(x)[0], [x], grads, is_grads_batched=True)
     torch.testing.assert_close(got, expected)
     assert not got.requires_grad
+
+
+def test_a_handler_draws_masks_while_masks_are_drawn(torch, bridge) -> None:
+    """Neither draws with the other's engine."""
+    from lstm_native.bridges.torch import masks
+
+    def drawn(engine):
+        values = np.empty(700)
+        engine.uniform(values, 0.0, 1.0)
+        return values.tolist()
+
+    def interrupted(engine):
+        first = drawn(engine)
+        masks.borrowed(drawn)
+        return first + drawn(engine)
+
+    torch.manual_seed(5)
+    expected, _ = masks.borrowed(lambda engine: drawn(engine) + drawn(engine))
+    after = rng_state(torch)
+    torch.manual_seed(5)
+    assert masks.borrowed(interrupted)[0] == expected
+    assert rng_state(torch) == after

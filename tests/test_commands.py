@@ -326,6 +326,16 @@ def test_help_imports_only_what_it_needs() -> None:
     assert "lstm_native.commands.peers" not in new
 
 
+def test_a_reader_that_has_seen_enough() -> None:
+    """As in ``lstm-native info | head -n 0``: an exit code, and not a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "lstm_native", "info"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_both_ways_to_start_it() -> None:
     for start in (
         [sys.executable, "-m", "lstm_native"],

@@ -207,7 +207,9 @@ def test_a_handler_computes_as_ever() -> None:
 
 def test_initial_weights_are_given_up(handled) -> None:
     lstm = lstm_native.LSTM(2048, 4096)
+    before = bits(lstm.flat_parameters)
     assert least_latency(lstm.reset_parameters, handled) <= SEEN_WITHIN
+    assert bits(lstm.flat_parameters) == before
 
 
 def test_only_the_main_thread_is_interrupted(handled) -> None:

@@ -4,13 +4,16 @@ Owns the list of commands and what happens on Ctrl-C; each command lies in a mod
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from lstm_native.commands import bench, convert, info, inspect, run, verify
 from lstm_native.demo import command as demo
 
-INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program ended by Ctrl-C
+# What a shell reports for a program ended by a signal: 128 and the signal's number.
+INTERRUPTED = 130  # SIGINT
+UNREAD = 141  # SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 on success, 1 if the command failed, 130 if it was interrupted.
+        The exit code: 0 on success, 1 if the command failed, 130 if it was interrupted, 141 if
+        nobody reads what it prints any more.
 
     Raises
     ------
@@ -34,9 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # head or less has seen enough
+        # Python flushes again at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except (OSError, ValueError, TypeError, ImportError, RuntimeError, MemoryError) as error:
         print(f"error: {_printable(str(error))}", file=sys.stderr)
         return 1

@@ -235,10 +235,13 @@ class Module:
     def reset_parameters(self) -> None:
         """Draw all parameters anew from U(-1/sqrt(H), 1/sqrt(H)), from the default generator.
 
-        The same bits as torch's after the same ``manual_seed``.
+        The same bits as torch's after the same ``manual_seed``. When interrupted, the parameters
+        stay as they were, and the generator has moved on.
         """
+        fresh = np.empty_like(self._owner)
+        parameters.initialise(fresh, self._config.hidden_size, default_generator._engine)
         with self._changing():
-            parameters.initialise(self._owner, self._config.hidden_size, default_generator._engine)
+            self._owner[...] = fresh
 
     def __getattr__(self, name: str) -> FloatArray:
         if parameters.is_name(name) and name in self._views:

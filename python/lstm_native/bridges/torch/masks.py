@@ -15,11 +15,8 @@ from lstm_native.functional import Engine
 
 Result = TypeVar("Result")
 
-# Between the two halves of a loan no other call of ours may borrow the same state, or the engine.
+# Between the two halves of a loan no other call of ours may borrow the same state.
 _lock = _forks.lock()
-_engine = functional.generator(0)
-_after = bytearray(_engine.get_state())
-_after_tensor = torch.frombuffer(_after, dtype=torch.uint8)
 
 
 def engine_at(state: bytes) -> Engine:
@@ -46,8 +43,7 @@ def borrowed(draw: Callable[[Engine], Result]) -> tuple[Result, bytes]:
     """
     with _lock:
         before = state_now()
-        _engine.set_state(before)
-        result = draw(_engine)
-        _after[:] = _engine.get_state()
-        torch.set_rng_state(_after_tensor)
+        engine = engine_at(before)
+        result = draw(engine)
+        torch.set_rng_state(as_tensor(engine.get_state()))
     return result, before
