@@ -10,13 +10,10 @@ ragged batches.
 
 One alphabet holds everywhere, here and in the sources:
 
-=====  =========================  =====  ==========================
-T      steps                      x      input, I numbers a step
-N      rows of the batch          h      output state, P numbers
-I      input features             c      cell state, H numbers
-H      hidden units               z      what goes into the gates
-P      output features: H, or ``proj_size``  i, f, g, o  the gates
-=====  =========================  =====  ==========================
+- **T** steps, **N** rows of the batch
+- **I** input features, **H** hidden units, **P** output features: H, or ``proj_size``
+- *x* input, I numbers a step; *h* output state, P numbers; *c* cell state, H numbers
+- *z* what goes into the gates; *i*, *f*, *g*, *o* the gates
 """
 
 import matplotlib.pyplot as plt
