@@ -1,8 +1,8 @@
 """How Sphinx builds the documentation: ``nox -s docs``.
 
 Owns what is read, what each page is rendered with, and how the site looks. What the build itself
-computes (examples, pictures, formulas) stands in ``_site``. Nothing on a page is loaded from another
-host.
+computes (examples, pictures, formulas) stands in ``_site``. Nothing on a page is loaded from
+another host.
 """
 
 import os
@@ -16,8 +16,9 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import lstm_native
 from _site import figures
+
+import lstm_native
 
 project = "lstm_native"
 author = "the lstm_native maintainers"
@@ -101,14 +102,19 @@ os.chdir(tempfile.mkdtemp())  # examples write files
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"lstm_native {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", "_built/static"]
+(HERE / "_built" / "static").mkdir(parents=True, exist_ok=True)
 html_css_files = ["site.css"]
 html_favicon = "_static/mark.svg"
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = False
 html_sidebars = {"index": []}
 html_theme_options = {
-    "logo": {"text": "lstm_native", "image_light": "_static/mark.svg", "image_dark": "_static/mark.svg"},
+    "logo": {
+        "text": "lstm_native",
+        "image_light": "_static/mark.svg",
+        "image_dark": "_static/mark.svg",
+    },
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,

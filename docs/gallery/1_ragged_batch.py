@@ -44,5 +44,5 @@ share = alive.sum() / alive.size
 print(f"{alive.sum()} of {alive.size} frames, {share:.0%}")
 
 # %%
-# and that, about, is what the call costs: see the ragged rows of :doc:`/performance`. More on ragged
-# batches: :doc:`/ragged`.
+# and that, about, is what the call costs: see the ragged rows of :doc:`/performance`. More on
+# ragged batches: :doc:`/ragged`.

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_native import LSTM
 
-T, N, I, H = 100, 64, 8, 64  # noqa: E741 - the alphabet of this project
+T, N, I, H = 100, 64, 8, 64
 x = np.random.default_rng(0).standard_normal((T, N, I), np.float32)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), width_ratios=[1.4, 1])

@@ -35,11 +35,15 @@ figure.colorbar(shown, ax=above)
 with np.errstate(divide="ignore"):
     shown = below.imshow(np.log10(reach).T, cmap="magma", aspect="auto", vmin=-4)
 below.set_facecolor("#dddddd")
-below.set(title="log10 of the gradient of the last output; grey is none", ylabel="row", xlabel="step")
+below.set(
+    title="log10 of the gradient of the last output; grey is none", ylabel="row", xlabel="step"
+)
 figure.colorbar(shown, ax=below)
 for axis in (above, below):
     for row in range(N):
-        axis.vlines(np.flatnonzero(resets[:, row]) - 0.5, row - 0.5, row + 0.5, color="white", lw=1.5)
+        axis.vlines(
+            np.flatnonzero(resets[:, row]) - 0.5, row - 0.5, row + 0.5, color="white", lw=1.5
+        )
 
 for row in range(N):
     begins = max(np.flatnonzero(resets[:, row]), default=0)

@@ -22,7 +22,7 @@ import numpy as np
 from lstm_native import LSTM
 
 rng = np.random.default_rng(0)
-T, N, I, H = 6, 2, 3, 4  # noqa: E741 - the alphabet of this project
+T, N, I, H = 6, 2, 3, 4
 
 lstm = LSTM(I, H, dtype=np.float64)
 x = rng.standard_normal((T, N, I))
@@ -43,10 +43,10 @@ print(lstm, "gives", output.shape)
 #       .. math::
 #
 #          \begin{align*}
-#          i &= \operatorname{sigmoid}(W_i x + U_i h + b_i) \\
-#          f &= \operatorname{sigmoid}(W_f x + U_f h + b_f) \\
-#          g &= \tanh(W_g x + U_g h + b_g) \\
-#          o &= \operatorname{sigmoid}(W_o x + U_o h + b_o)
+#          i &= \sigma(W_i x_t + U_i h_{t-1} + b_i) \\
+#          f &= \sigma(W_f x_t + U_f h_{t-1} + b_f) \\
+#          g &= \tanh(W_g x_t + U_g h_{t-1} + b_g) \\
+#          o &= \sigma(W_o x_t + U_o h_{t-1} + b_o)
 #          \end{align*}
 #
 #    .. grid-item::
@@ -55,6 +55,8 @@ print(lstm, "gives", output.shape)
 #       - *f*, the forget gate: how much of *c* stays.
 #       - *g*, the candidate: what is new.
 #       - *o*, the output gate: how much of *c* is shown.
+#       - :math:`\sigma(z) = 1 / (1 + e^{-z})`, the sigmoid, lies between 0 and 1, tanh between -1
+#         and 1.
 #
 # Then the state moves on. In C++ these lines work on packets, V units at once: 16 floats in a
 # register of AVX-512. ``pmadd(a, b, c)`` is *ab + c*, rounded once. This is the only place in the
@@ -68,8 +70,8 @@ print(lstm, "gives", output.shape)
 #       .. math::
 #
 #          \begin{align*}
-#          c' &= f \odot c + i \odot g \\
-#          h' &= o \odot \tanh(c')
+#          c_t &= f \odot c_{t-1} + i \odot g \\
+#          h_t &= o \odot \tanh(c_t)
 #          \end{align*}
 #
 #       :math:`\odot` multiplies element by element: no unit sees another one here. What was in *c*
@@ -138,7 +140,7 @@ compare("first step", output[0], h)
 #
 #    z = \begin{pmatrix} z_i \\ z_f \\ z_g \\ z_o \end{pmatrix}
 #      = \begin{pmatrix} W_i & U_i \\ W_f & U_f \\ W_g & U_g \\ W_o & U_o \end{pmatrix}
-#        \begin{pmatrix} x \\ h \end{pmatrix} + b
+#        \begin{pmatrix} x_t \\ h_{t-1} \end{pmatrix} + b
 
 weights = np.concatenate([w_ih, w_hh], axis=1)  # (4H, I + H)
 xh = np.concatenate([x[0], np.zeros((N, H))], axis=1)  # (N, I + H)
@@ -154,6 +156,7 @@ compare("one product", h, again)
 column = np.concatenate([x[-1, 1], output[-2, 1]])
 z = weights @ column + bias
 
+# sphinx_gallery_start_ignore
 figure, axes = plt.subplots(
     1, 5, figsize=(8, 4.4), width_ratios=[7, 1, 1.6, 1, 1], gridspec_kw={"wspace": 0.1}
 )
@@ -169,7 +172,7 @@ for axis in (axes[0], axes[3], axes[4]):
 axes[1].imshow(column[:, None], vmin=-largest, vmax=largest, aspect="auto")
 axes[1].axhline(I - 0.5, color="black", lw=1)
 axes[1].set_title("x, h")
-axes[2].text(0.5, 0.5, "+ b  =", ha="center", va="center", fontsize=15)
+axes[2].text(0.5, 0.5, "+ b =", ha="center", va="center", fontsize=15)
 axes[3].imshow(z[:, None], vmin=-largest, vmax=largest, aspect="auto")
 axes[3].set_title("z")
 gates = np.concatenate([sigmoid(z[: 2 * H]), np.tanh(z[2 * H : 3 * H]), sigmoid(z[3 * H :])])
@@ -182,15 +185,17 @@ axes[2].set_axis_off()
 for axis in (*axes[:2], *axes[3:]):
     axis.spines[:].set_visible(True)
     axis.tick_params(length=0)
+# sphinx_gallery_end_ignore
 
 # %%
-# The C++ goes a step further. It does not keep the rows in the order i, f, g, o but packs them once:
-# V units of gate i, the same V units of f, of g and of o, then the next V units. The four numbers
-# that a unit needs come out of the loop side by side, in registers, where the cell takes them at
-# once. Inference never writes a gate to memory.
+# The C++ goes a step further. It does not keep the rows in the order i, f, g, o but packs them
+# once: V units of gate i, the same V units of f, of g and of o, then the next V units. The four
+# numbers that a unit needs come out of the loop side by side, in registers, where the cell takes
+# them at once. Inference never writes a gate to memory.
 
 V = 2  # of this picture; 4, 8 or 16 floats in truth
 order = np.arange(4 * H).reshape(4, H // V, V).transpose(1, 0, 2).ravel()
+# sphinx_gallery_start_ignore
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.6))
 colours = plt.matplotlib.colors.ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
 for axis, rows, title in zip(
@@ -198,13 +203,21 @@ for axis, rows, title in zip(
 ):
     axis.imshow((rows // H)[:, None].repeat(I + H, 1), cmap=colours, alpha=0.75, aspect="auto")
     for place, row in enumerate(rows):
-        axis.text((I + H - 1) / 2, place, f"{'ifgo'[row // H]} of unit {row % H}", ha="center",
-                  va="center", color="white", fontsize=9)  # fmt: skip
+        axis.text(
+            (I + H - 1) / 2,
+            place,
+            f"{'ifgo'[row // H]} of unit {row % H}",
+            ha="center",
+            va="center",
+            color="white",
+            fontsize=9,
+        )
     for border in range(4 * V, 4 * H, 4 * V):
         if rows is order:
             axis.axhline(border - 0.5, color="black", lw=2)
     axis.set_title(title)
     axis.set_axis_off()
+# sphinx_gallery_end_ignore
 
 # %%
 # .. literalinclude:: /../cpp/kernels/gates.hpp
@@ -259,6 +272,7 @@ for frame in longer:
     z = frame @ w_ih.T + h @ w_hh.T + bias
     kept.append(sigmoid(z[0, H : 2 * H]))
     h, c = advance(*np.split(z, 4, axis=-1), c)
+# sphinx_gallery_start_ignore
 figure, (above, below) = plt.subplots(2, 1, figsize=(8, 3.4), sharex=True)
 shown = above.imshow(np.array(kept).T, vmin=0, vmax=1, cmap="viridis", aspect="auto")
 above.set(title="f, the forget gate of each unit", yticks=range(H), ylabel="unit")
@@ -266,6 +280,7 @@ figure.colorbar(shown, ax=above)
 shown = below.imshow(cells[:, 0].T, vmin=-1, vmax=1, aspect="auto")
 below.set(title="c", yticks=range(H), ylabel="unit", xlabel="step")
 figure.colorbar(shown, ax=below)
+# sphinx_gallery_end_ignore
 
 # %%
 # Both directions, layers, a projection
@@ -273,10 +288,10 @@ figure.colorbar(shown, ax=below)
 # - The **reverse direction** is a second set of weights that reads the sequence from its end. Its
 #   output stands beside that of the forward direction: D*H features.
 # - A **layer** on top reads the output of the one below, and has an I of D*H.
-# - A **projection** makes *h* smaller than *c*: :math:`h' = W_{hr} (o \odot \tanh(c'))` has P
+# - A **projection** makes *h* smaller than *c*: :math:`h_t = W_{hr} (o \odot \tanh(c_t))` has P
 #   numbers, and so have the columns of *U*.
-# - In a **ragged batch** row n ends after ``lengths[n]`` steps: its state stays as it is, its output
-#   is zero, and its reverse direction begins at its own end.
+# - In a **ragged batch** row n ends after ``lengths[n]`` steps: its state stays as it is, its
+#   output is zero, and its reverse direction begins at its own end.
 #
 # That is the whole of it:
 
@@ -288,8 +303,10 @@ def network(parameters, x, lengths):
     while f"weight_ih_l{layer}" in parameters:
         outputs = []
         for direction in ("", "_reverse"):
-            names = [f"{kind}_l{layer}{direction}" for kind in
-                     ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")]  # fmt: skip
+            names = [
+                f"{kind}_l{layer}{direction}"
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+            ]
             if names[0] not in parameters:
                 continue
             w_ih, w_hh, b_ih, b_hh, w_hr = map(parameters.get, names)

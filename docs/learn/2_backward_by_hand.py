@@ -2,9 +2,9 @@ r"""
 The backward pass by hand
 =========================
 
-Training asks how a loss *L* changes with every parameter. The backward pass answers by going through
-the steps of :doc:`1_what_an_lstm_computes` from the last to the first. This page does it in NumPy
-for one step, then for all of them, and compares with ``LSTM.backward``.
+Training asks how a loss *L* changes with every parameter. The backward pass answers by going
+through the steps of :doc:`1_what_an_lstm_computes` from the last to the first. This page does it in
+NumPy for one step, then for all of them, and compares with ``LSTM.backward``.
 
 In what follows ``dv`` is the derivative of *L* by *v*.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from lstm_native import LSTM
 
 rng = np.random.default_rng(0)
-T, N, I, H = 5, 2, 3, 4  # noqa: E741 - the alphabet of this project
+T, N, I, H = 5, 2, 3, 4
 lstm = LSTM(I, H, dtype=np.float64)
 w_ih, w_hh = lstm.weight_ih_l0, lstm.weight_hh_l0
 bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
@@ -50,10 +50,10 @@ def forward(x, h, c):
 
 
 # %%
-# Now backwards. The loss asks something of *h'*, and later steps ask something of *c'*, too. What
-# reaches *c'* is the sum of both ways, and from there every gate has its share. The derivatives of
-# the two functions need nothing but their values: :math:`s' = s (1 - s)` for the sigmoid and
-# :math:`1 - t^2` for tanh.
+# Now backwards. The loss asks something of :math:`h_t`, and later steps ask something of
+# :math:`c_t`, too. What reaches :math:`c_t`, :math:`\delta`, is the sum of both ways, and from
+# there every gate has its share. The derivatives of the two functions need nothing but their
+# values: :math:`s (1 - s)` for a sigmoid of value *s*, and :math:`1 - t^2` for a tanh of value *t*.
 #
 # .. grid:: 1 1 2 2
 #    :gutter: 3
@@ -63,12 +63,12 @@ def forward(x, h, c):
 #       .. math::
 #
 #          \begin{align*}
-#          \bar{c} &= dc' + dh' \odot o \odot (1 - \tanh^2 c') \\
-#          dz_i &= \bar{c} \odot g \odot i \odot (1 - i) \\
-#          dz_f &= \bar{c} \odot c \odot f \odot (1 - f) \\
-#          dz_g &= \bar{c} \odot i \odot (1 - g^2) \\
-#          dz_o &= dh' \odot \tanh c' \odot o \odot (1 - o) \\
-#          dc &= \bar{c} \odot f
+#          \delta &= dc_t + dh_t \odot o \odot (1 - \tanh^2 c_t) \\
+#          dz_i &= \delta \odot g \odot i \odot (1 - i) \\
+#          dz_f &= \delta \odot c_{t-1} \odot f \odot (1 - f) \\
+#          dz_g &= \delta \odot i \odot (1 - g^2) \\
+#          dz_o &= dh_t \odot \tanh c_t \odot o \odot (1 - o) \\
+#          dc_{t-1} &= \delta \odot f
 #          \end{align*}
 #
 #       The last line is the heart of the LSTM. On its way back through time the gradient of *c* is

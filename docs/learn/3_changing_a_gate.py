@@ -9,7 +9,7 @@ The idea (Greff et al. 2015 call it CIFG): a cell forgets exactly as much as it 
 
 .. math::
 
-   i = 1 - f, \qquad c' = f \odot c + (1 - f) \odot g
+   i = 1 - f, \qquad c_t = f \odot c_{t-1} + (1 - f) \odot g
 
 so *c* is a running mean of the candidates *g* and never leaves the range -1 to 1.
 """
@@ -42,8 +42,9 @@ def advance(z, c):
 
 
 # %%
-# In ``pullback`` the derivative of *c'* by *f* is now *c - g*, since a larger *f* keeps more of *c*
-# and takes less of *g*. The input gate has no *z* of its own, so its gradient is zero.
+# In ``pullback`` the derivative of :math:`c_t` by *f* is now :math:`c_{t-1} - g`, since a larger
+# *f* keeps more of *c* and takes less of *g*. The input gate has no *z* of its own, so its gradient
+# is zero.
 
 
 def pullback(gates, c, c_prev, dh, dc):
@@ -80,16 +81,18 @@ assert np.allclose(differences(lambda z: loss(z, c_prev), z), dz, atol=1e-8)
 assert np.allclose(differences(lambda c: loss(z, c), c_prev), dc_prev, atol=1e-8)
 
 # %%
-# What it does to *c*, with the same weights and a constant input that pushes: the ordinary cell adds
-# up without a bound, the coupled one saturates.
+# What it does to *c*, with the same weights and a constant input that pushes: the ordinary cell
+# adds up without a bound, the coupled one saturates.
 
 lstm = LSTM(1, 1, dtype=np.float64)
-lstm.load_state_dict({
-    "weight_ih_l0": np.array([[2.0], [4.0], [3.0], [0.0]]),
-    "weight_hh_l0": np.zeros((4, 1)),
-    "bias_ih_l0": np.zeros(4),
-    "bias_hh_l0": np.zeros(4),
-})  # fmt: skip
+lstm.load_state_dict(
+    {
+        "weight_ih_l0": np.array([[2.0], [4.0], [3.0], [0.0]]),
+        "weight_hh_l0": np.zeros((4, 1)),
+        "bias_ih_l0": np.zeros(4),
+        "bias_hh_l0": np.zeros(4),
+    }
+)
 x = np.ones((60, 1))
 x[30:] = -0.2
 _, _, ordinary = lstm(x, return_cells=True)
@@ -114,8 +117,8 @@ axis.legend()
 #    :language: diff
 #    :caption: docs/learn/coupled.diff, to be applied with ``git apply``
 #
-# Nothing else moves. The tile still computes four columns a unit, weights keep their names, the tape
-# keeps four gates, and everything that is built on them (layers, directions, ragged batches,
+# Nothing else moves. The tile still computes four columns a unit, weights keep their names, the
+# tape keeps four gates, and everything that is built on them (layers, directions, ragged batches,
 # checkpoints, streams) has the new cell. Then build it, and change ``scan`` and ``scan_backward``
 # in ``tests/reference.py`` in the same way: what you have to prove stands in the tests already.
 #
@@ -130,7 +133,8 @@ axis.legend()
 #   unit are parameters, so they need a name in ``python/lstm_native/parameters.py`` and a place in
 #   ``PackedLayer``, and their gradients are sums like those of the biases in
 #   ``cpp/kernels/gradients.hpp``.
-# - **Another activation**: ``cpp/kernels/activations.hpp``, with its largest error stated and tried.
+# - **Another activation**: ``cpp/kernels/activations.hpp``, with its largest error stated and
+#   tried.
 # - **Fewer gates**, as in a GRU, is another library: ``packets_per_panel`` is 4 throughout.
 #
 # ``CONTRIBUTING.md`` in the sources has the map.

@@ -28,27 +28,30 @@ print(machine["cpu"], machine["isa"], f"{machine['cores']} cores,", machine["dat
 # ----------
 # A step multiplies all recurrent weights with *h*, and the next step cannot begin before. So the
 # weights are read once a step. With many rows in the batch each weight that was read is used many
-# times, and arithmetic is the limit: the flat roof on the right. With one row each is used once, and
-# what counts is where the weights lie: in L1, L2, L3 or memory, the slanted lines.
+# times, and arithmetic is the limit: the flat roof on the right. With one row each is used once,
+# and what counts is where the weights lie: in L1, L2, L3 or memory, the slanted lines.
 
 figure, axes = plt.subplots(figsize=(8.6, 5.6))
 picture.roofline(axes, [row for row in forward if row.get("limit")], machine["peaks"])
 
 # %%
-# Each point is a network of the benchmark, forward, on two threads; its colour says of which kind it
-# is (streaming orange, batch 1 red, mid and large batch blue, ragged green). On the roof:
+# Each point is a network of the benchmark, forward, on two threads; its colour says of which kind
+# it is (streaming orange, batch 1 red, mid and large batch blue, ragged green). Some of them, with the
+# part of its limit that each reaches:
 
 for row in forward:
     if row["row"] in ("mid-32x512", "large-128x512", "one-512", "ragged-32x256", "silero-vad"):
         rate = row["flops"] / row["best"]["lstm_native"]["seconds"] / 1e9
-        sizes = report.sizes(row["shape"])
-        print(f"{row['row']:15} {sizes:26} {rate:4.0f} GF/s, {row['limit']['reached']:.0%} of its limit")
-print(f"ahead of the best peer, geometric mean over {len(forward)} rows: {targets.mean(forward):.2f}")
+        reached = row["limit"]["reached"]
+        print(f"{row['row']:14} {report.sizes(row['shape']):26} {rate:4.0f} GF/s, {reached:.0%}")
+print(
+    f"ahead of the best peer, geometric mean over {len(forward)} rows: {targets.mean(forward):.2f}"
+)
 
 # %%
-# At mid and large batch nobody can be much faster than anybody else, and the figures say so. What is
-# left to win lies elsewhere: in small calls, in frames that need not be computed, in the kinds of
-# LSTM that others take apart into single operations.
+# At mid and large batch nobody can be much faster than anybody else, and the figures say so. What
+# is left to win lies elsewhere: in small calls, in frames that need not be computed, in the kinds
+# of LSTM that others take apart into single operations.
 
 names = {"torch": "torch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 kinds = {}
@@ -64,14 +67,22 @@ for offset, (peer, name) in enumerate(names.items()):
         ]
         if ratios:
             mean = np.exp(np.mean(np.log(ratios)))
-            axis.bar(place + 0.27 * (offset - 1), mean - 1, 0.25, bottom=1, color=f"C{offset}",
-                     label=name if place == 0 else None)  # fmt: skip
+            axis.bar(
+                place + 0.27 * (offset - 1),
+                mean - 1,
+                0.25,
+                bottom=1,
+                color=f"C{offset}",
+                label=name if place == 0 else None,
+            )
 axis.axhline(1, color="black", lw=1)
 axis.set_yscale("log")
 axis.set_yticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
 axis.minorticks_off()
 axis.set_xticks(range(len(kinds)), [f"{kind}\n{len(rows)} rows" for kind, rows in kinds.items()])
-axis.set(title="Time of a peer over ours, geometric mean of the rows of a kind; no bar: cannot do it")
+axis.set(
+    title="Time of a peer over ours, geometric mean of the rows of a kind; no bar: cannot do it"
+)
 axis.legend()
 
 # %%
@@ -85,8 +96,8 @@ axis.legend()
 # - **Fewer rows than a tile** (up to 6): ``W x`` of many coming steps is computed at once, ahead of
 #   the recurrence. The tile is full, and the input weights are read once for all those steps.
 # - **More rows**: *x* and *h* go through one loop, and *z* never leaves the registers.
-# - **Every other step the units are walked backwards**, so that the weights that were read last, and
-#   are still in cache, are read first.
+# - **Every other step the units are walked backwards**, so that the weights that were read last,
+#   and are still in cache, are read first.
 # - **Ragged batches** have their rows sorted by length, and a step computes only those alive:
 #   :doc:`/ragged`.
 # - **Training** keeps gates and *c* on a tape. Backwards only ``dz U`` runs from step to step; the
@@ -106,6 +117,7 @@ axis.legend()
 # There are six ways, here for two cores, blue and red. Time runs to the right; a white gap is a
 # barrier, where one core waits for the other.
 
+# sphinx_gallery_start_ignore
 BLUE, RED = "C0", "C1"
 STEPS = 10
 lengths = np.array([10, 10, 9, 8, 6, 5, 3, 2])
@@ -166,8 +178,9 @@ for axis, way in zip(axes.flat, (alone, rows, units, tail, directions, layers), 
     title, what = way(axis)
     axis.set_title(title, fontsize=8.5)
     axis.set(xlim=(0, 12.2), ylim=(8, 0), xticks=[], yticks=[], ylabel=what, xlabel="steps")
+# sphinx_gallery_end_ignore
 
 # %%
 # Whichever is chosen, an output is one sum with *k* going up, so the choice cannot be seen in the
-# results: :doc:`/reproducibility`. ``python -m bench`` runs the whole comparison on your machine, and
-# ``lstm-native bench`` a single shape.
+# results: :doc:`/reproducibility`. ``python -m bench`` runs the whole comparison on your machine,
+# and ``lstm-native bench`` a single shape.
