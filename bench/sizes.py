@@ -1,7 +1,7 @@
 """What it takes on disk: the installed files of this package and of its peers.
 
-Owns which files count: those a distribution's own record lists, without what it depends on. From a
-fresh environment, where this package was installed from its wheel::
+Owns which files count: those a distribution's own record lists, compiled Python among them, without
+what it depends on. From an environment where this package was installed from its wheel::
 
     python -m bench.sizes --output FILE
 """
@@ -24,7 +24,7 @@ def installed(name: str) -> int | None:
         files = distribution(name).files or []
     except PackageNotFoundError:
         return None
-    paths = (Path(str(file.locate())) for file in files if file.suffix != ".pyc")
+    paths = (Path(str(file.locate())) for file in files)
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 

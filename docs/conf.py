@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "_site.order.AsNumbered",
     "download_all_examples": False,
     "notebook_extensions": set(),
+    "capture_repr": (),
     "show_signature": False,
     "write_computation_times": False,
     "min_reported_time": 1e9,

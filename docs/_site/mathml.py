@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 
 FONT = "fonts/STIXTwoMath-Regular.ttf"
 # Latin, Greek, punctuation, arrows and operators, letters of formulas.
-NEEDED = "U+0020-007E,U+00A0-00FF,U+0370-03FF,U+2010-205F,U+2190-22FF,U+1D400-1D7FF"
+NEEDED = "U+0020-007E,U+00A0-00FF,U+0370-03FF,U+2010-205F,U+2100-214F,U+2190-22FF,U+1D400-1D7FF"
 
 
 def inline(self: Any, node: nodes.math) -> None:
@@ -42,8 +42,9 @@ def cut_font(app: Sphinx) -> None:
     assert package.origin is not None
     source = Path(package.origin).parent / FONT
     # Without alternative forms; sizes and pieces of brackets stand in the table of formulas.
-    options = f"--unicodes={NEEDED} --flavor=woff --layout-features= --no-glyph-names --quiet"
-    subset.main([str(source), *options.split(), f"--output-file={place}"])
+    options = f"--unicodes={NEEDED} --flavor=woff --layout-features= --no-glyph-names"
+    if subset.main([str(source), *options.split(), f"--output-file={place}"]):
+        raise RuntimeError(f"no font could be made of {source}")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

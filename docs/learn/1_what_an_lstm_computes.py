@@ -62,10 +62,11 @@ print(lstm, "gives", output.shape)
 # register of AVX-512. ``pmadd(a, b, c)`` is *ab + c*, rounded once. This is the only place in the
 # library where the equations stand.
 #
-# .. grid:: 1 1 2 2
+# .. grid:: 12
 #    :gutter: 3
 #
 #    .. grid-item::
+#       :columns: 12 12 5 5
 #
 #       .. math::
 #
@@ -78,6 +79,7 @@ print(lstm, "gives", output.shape)
 #       is scaled and added to, never pushed through a matrix. That is why an LSTM remembers.
 #
 #    .. grid-item::
+#       :columns: 12 12 7 7
 #
 #       .. literalinclude:: /../cpp/kernels/cell.hpp
 #          :language: cpp

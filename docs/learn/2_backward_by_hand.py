@@ -55,10 +55,11 @@ def forward(x, h, c):
 # there every gate has its share. The derivatives of the two functions need nothing but their
 # values: :math:`s (1 - s)` for a sigmoid of value *s*, and :math:`1 - t^2` for a tanh of value *t*.
 #
-# .. grid:: 1 1 2 2
+# .. grid:: 12
 #    :gutter: 3
 #
 #    .. grid-item::
+#       :columns: 12 12 5 5
 #
 #       .. math::
 #
@@ -76,6 +77,7 @@ def forward(x, h, c):
 #       :doc:`/_built/gallery/3_gradients_over_time` draws it.
 #
 #    .. grid-item::
+#       :columns: 12 12 7 7
 #
 #       .. literalinclude:: /../cpp/kernels/cell.hpp
 #          :language: cpp

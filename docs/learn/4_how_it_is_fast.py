@@ -36,8 +36,8 @@ picture.roofline(axes, [row for row in forward if row.get("limit")], machine["pe
 
 # %%
 # Each point is a network of the benchmark, forward, on two threads; its colour says of which kind
-# it is (streaming orange, batch 1 red, mid and large batch blue, ragged green). Some of them, with the
-# part of its limit that each reaches:
+# it is (streaming orange, batch 1 red, mid and large batch blue, ragged green). Some of them, with
+# the part of its limit that each reaches:
 
 for row in forward:
     if row["row"] in ("mid-32x512", "large-128x512", "one-512", "ragged-32x256", "silero-vad"):
@@ -53,6 +53,7 @@ print(
 # is left to win lies elsewhere: in small calls, in frames that need not be computed, in the kinds
 # of LSTM that others take apart into single operations.
 
+# sphinx_gallery_start_ignore
 names = {"torch": "torch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 kinds = {}
 for row in forward:
@@ -84,14 +85,15 @@ axis.set(
     title="Time of a peer over ours, geometric mean of the rows of a kind; no bar: cannot do it"
 )
 axis.legend()
+# sphinx_gallery_end_ignore
 
 # %%
 # One row or many
 # ---------------
 # The product is one register tile (:doc:`1_what_an_lstm_computes`): R rows of the batch times some
 # packets of units, whose sums stay in registers while *k* runs. With AVX-512 24 of the 32 registers
-# hold sums: six rows times the four gates of one packet, or one row times six packets, so that no
-# multiply-add waits for the one before it. What follows from the shape:
+# hold sums: six rows times the four gates of one packet, or one row times those of six packets, so
+# that no multiply-add waits for the one before it. What follows from the shape:
 #
 # - **Fewer rows than a tile** (up to 6): ``W x`` of many coming steps is computed at once, ahead of
 #   the recurrence. The tile is full, and the input weights are read once for all those steps.
