@@ -9,9 +9,10 @@ import contextlib
 import io
 import re
 import tempfile
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
-from sphinx.util import logging
+if TYPE_CHECKING:  # the tests run examples without Sphinx
+    from sphinx.application import Sphinx
 
 EXAMPLE = re.compile(
     r"^```python\n(?P<code>.*?)^```$(?:\n+^```text\n(?P<printed>.*?)^```$)?",
@@ -60,8 +61,10 @@ def run(text: str, page: str, prepare: str = "") -> int:
     return len(found)
 
 
-def run_page(app: Sphinx, name: str, source: list[str]) -> None:
+def run_page(app: "Sphinx", name: str, source: list[str]) -> None:
     """Run the examples of a page that is about to be read."""
+    from sphinx.util import logging
+
     if app.env.doc2path(name, base=False).suffix != ".md":
         return
     try:
@@ -70,7 +73,7 @@ def run_page(app: Sphinx, name: str, source: list[str]) -> None:
         logging.getLogger(__name__).warning("%s", error, location=name)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     """Tell Sphinx."""
     app.add_config_value("examples_prepared", {}, "env", dict)
     app.connect("source-read", run_page)

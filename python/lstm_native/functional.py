@@ -87,7 +87,7 @@ class Tape:
     >>> lstm = LSTM(3, 4)
     >>> output, state, tape = lstm.record(np.ones((5, 2, 3), np.float32))
     >>> tape
-    Tape(input (5, 2, 3), float32, 800 bytes)
+    Tape(input (5, 2, 3), float32, 864 bytes)
     >>> gradients = lstm.backward(tape, output)
     >>> tape.consumed
     True

@@ -234,7 +234,7 @@ def pad_sequence(
 
     Examples
     --------
-    >>> pad_sequence([[1, 2, 3], [4]], batch_first=True)
+    >>> pad_sequence([np.array([1, 2, 3]), np.array([4])], batch_first=True)
     array([[1, 2, 3],
            [4, 0, 0]])
     """
@@ -322,8 +322,8 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
 
     Examples
     --------
-    >>> unpack_sequence(pack_sequence([[4], [1, 2, 3]], enforce_sorted=False))
-    [array([4]), array([1, 2, 3])]
+    >>> unpack_sequence(pack_sequence([np.array([1, 2, 3]), np.array([4])]))
+    [array([1, 2, 3]), array([4])]
     """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
