@@ -42,7 +42,7 @@ exclude_patterns = ["_site", "_build", "learn/*.py", "**/GALLERY_HEADER.rst"]
 nitpicky = True
 suppress_warnings = ["config.cache"]  # the gallery's order is a function, which cannot be pickled
 templates_path = ["_templates"]
-default_role = "literal"  # `x` in docstrings names an argument
+default_role = "autolink"  # `x` in a docstring names an argument, or an object to link
 
 # --- pages ---
 
@@ -109,7 +109,7 @@ html_css_files = ["site.css"]
 html_favicon = "_static/mark.svg"
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = False
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "examples": []}
 html_theme_options = {
     "logo": {
         "text": "lstm_native",
@@ -122,8 +122,8 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
-    "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
+    "pygments_light_style": "github-light-high-contrast",
+    "pygments_dark_style": "github-dark",
     "search_as_you_type": True,
 }
 copybutton_exclude = ".linenos, .gp, .go"

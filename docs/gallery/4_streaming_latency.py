@@ -39,7 +39,7 @@ for _ in range(10):
 calls = np.array(calls[1000:])
 
 figure, axis = plt.subplots()
-bins = np.geomspace(took.min() * 0.9, max(np.quantile(calls, 0.999), took.max() / 4) * 1.1, 90)
+bins = np.geomspace(took.min() * 0.9, np.quantile(calls, 0.998) * 1.5, 90)
 for values, name in ((took, "stream.step"), (calls, "a call")):
     axis.hist(values, bins=bins, alpha=0.75, label=name)
 for quantile in (0.5, 0.99):

@@ -53,37 +53,32 @@ print(
 # is left to win lies elsewhere: in small calls, in frames that need not be computed, in the kinds
 # of LSTM that others take apart into single operations.
 
-# sphinx_gallery_start_ignore
-names = {"torch": "torch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 kinds = {}
 for row in forward:
     kinds.setdefault(row["shape"]["kind"], []).append(row)
+
+
+def ahead_of(peer, rows):
+    """The peer's time over ours, geometric mean; None if it cannot do these."""
+    both = [row["best"] for row in rows if peer in row["best"]]
+    ratios = [best[peer]["seconds"] / best["lstm_native"]["seconds"] for best in both]
+    return np.exp(np.mean(np.log(ratios))) if ratios else None
+
+
+# sphinx_gallery_start_ignore
+names = {"torch": "torch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 figure, axis = plt.subplots(figsize=(8, 3.4))
-for offset, (peer, name) in enumerate(names.items()):
-    for place, rows in enumerate(kinds.values()):
-        ratios = [
-            row["best"][peer]["seconds"] / row["best"]["lstm_native"]["seconds"]
-            for row in rows
-            if peer in row["best"]
-        ]
-        if ratios:
-            mean = np.exp(np.mean(np.log(ratios)))
-            axis.bar(
-                place + 0.27 * (offset - 1),
-                mean - 1,
-                0.25,
-                bottom=1,
-                color=f"C{offset}",
-                label=name if place == 0 else None,
-            )
+for number, (peer, name) in enumerate(names.items()):
+    means = [(place, ahead_of(peer, rows)) for place, rows in enumerate(kinds.values())]
+    places, heights = zip(*((p, mean - 1) for p, mean in means if mean), strict=True)
+    at = np.array(places) + 0.27 * (number - 1)
+    axis.bar(at, heights, 0.25, bottom=1, color=f"C{number}", label=name)
 axis.axhline(1, color="black", lw=1)
 axis.set_yscale("log")
 axis.set_yticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
 axis.minorticks_off()
 axis.set_xticks(range(len(kinds)), [f"{kind}\n{len(rows)} rows" for kind, rows in kinds.items()])
-axis.set(
-    title="Time of a peer over ours, geometric mean of the rows of a kind; no bar: cannot do it"
-)
+axis.set_title("Time of a peer over ours, by the kind of row; no bar: cannot do it")
 axis.legend()
 # sphinx_gallery_end_ignore
 
@@ -119,10 +114,11 @@ axis.legend()
 # There are six ways, here for two cores, blue and red. Time runs to the right; a white gap is a
 # barrier, where one core waits for the other.
 
+lengths = np.array([10, 10, 9, 8, 6, 5, 3, 2])  # of the ragged batch
+
 # sphinx_gallery_start_ignore
 BLUE, RED = "C0", "C1"
 STEPS = 10
-lengths = np.array([10, 10, 9, 8, 6, 5, 3, 2])
 
 
 def paint(axis, x, y, width, height, colour):
@@ -144,7 +140,7 @@ def units(axis):
     for step in range(STEPS):
         paint(axis, step, 0, 0.85, 3.95, BLUE)
         paint(axis, step, 4.05, 0.85, 3.95, RED)
-    return "units: a barrier each step, half the weights each", "units"
+    return "units: a barrier each step, half the weights", "units"
 
 
 def tail(axis):
@@ -172,13 +168,13 @@ def layers(axis):
         paint(axis, 2 * chunk + 2, 4.1, 1.85, 3.9, RED)
     for y, text in ((1.95, "layer 0"), (6.05, "layer 1")):
         axis.text(STEPS / 2 + 1, y, text, color="white", ha="center", va="center")
-    return "layers: each a chunk of steps behind the one below", "layer"
+    return "layers: each a chunk behind the one below", "layer"
 
 
-figure, axes = plt.subplots(2, 3, figsize=(9.4, 4.8))
+figure, axes = plt.subplots(2, 3, figsize=(10, 4.8))
 for axis, way in zip(axes.flat, (alone, rows, units, tail, directions, layers), strict=True):
     title, what = way(axis)
-    axis.set_title(title, fontsize=8.5)
+    axis.set_title(title, fontsize=8)
     axis.set(xlim=(0, 12.2), ylim=(8, 0), xticks=[], yticks=[], ylabel=what, xlabel="steps")
 # sphinx_gallery_end_ignore
 
