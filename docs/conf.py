@@ -68,7 +68,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
-    "default_thumb_file": str(HERE / "_static" / "mark.png"),
     "image_srcset": ["2x"],
     "reset_modules": ("_site.style.fresh",),
     "reset_modules_order": "before",

@@ -18,7 +18,12 @@ NAMES = {
 def substitutions() -> dict[str, str]:
     """All of them."""
     rows = report.read(RESULTS / SPEED)["rows"]
-    return {"speed_rows": str(len(rows)), "sizes": sizes()}
+    torch: int = report.read(RESULTS / SIZES)["sizes"]["torch"]["bytes"]
+    return {
+        "speed_rows": str(len(rows)),
+        "sizes": sizes(),
+        "torch_size": f"{torch / 1e6:.0f} MB",
+    }
 
 
 def sizes() -> str:
@@ -27,4 +32,5 @@ def sizes() -> str:
     cells = [["installed", "MB"]]
     for name, facts in sorted(measured.items(), key=lambda item: item[1]["bytes"]):
         cells.append([NAMES[name], f"{facts['bytes'] / 1e6:.3g}"])
-    return report.draw(cells, markdown=True)
+    table: str = report.draw(cells, markdown=True)
+    return table

@@ -6,12 +6,13 @@ Owns colours, sizes and what every script of a gallery starts from. Must not kno
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 
 # Okabe and Ito's colours, which the colour-blind tell apart; in this order.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-SETTINGS = {
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+SETTINGS: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
