@@ -293,7 +293,7 @@ def pack_sequence(sequences: Iterable[ArrayLike], enforce_sorted: bool = True) -
 
     Raises
     ------
-    RuntimeError, IndexError, ValueError
+    RuntimeError, IndexError, ValueError, TypeError
         As the two.
 
     Examples
