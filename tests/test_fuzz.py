@@ -17,7 +17,7 @@ from fuzz import cases, supervisor
 from fuzz.arrays import Named, normal
 from fuzz.calls import Call, Fault, documented, outcome, plain, same
 from fuzz.choices import Choices, Seeded
-from lstm_native import LSTM, LSTMCell, _core, PackedSequence
+from lstm_native import LSTM, LSTMCell, PackedSequence, _core
 
 
 class Drawn(Choices):
