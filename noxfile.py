@@ -252,6 +252,16 @@ def free_threaded(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, into docs/_build/html; two minutes."""
+    session.install(".[docs]")
+    for builder in ("html", "doctest"):
+        options = ["-b", builder, "-n", "-W", "--keep-going", "-d", "docs/_build/doctrees"]
+        session.run("sphinx-build", *options, "docs", f"docs/_build/{builder}")
+    session.run("python", "docs/_site/check.py", "docs/_build/html")
+
+
+@nox.session
 def company(session: nox.Session) -> None:
     """What torch, ONNX Runtime and scikit-learn in the process cost; leave the machine alone."""
     session.install(".", "torch==2.13.0", "onnxruntime", "scikit-learn")

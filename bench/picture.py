@@ -78,7 +78,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes = figure.add_subplot(grid[1, :])
         box = axes.get_position()
         axes.set_position((0.075, box.y0, box.x1 - 0.075, box.height))
-        _roofline(axes, shown, results["machine"]["peaks"])
+        roofline(axes, shown, results["machine"]["peaks"])
     figure.savefig(path)
 
 
@@ -110,7 +110,7 @@ def _ratios(axes: Any, rows: list[dict[str, Any]], names: list[str], mode: str) 
     _plain(axes)
 
 
-def _roofline(axes: Any, rows: list[dict[str, Any]], peaks: dict[str, Any]) -> None:
+def roofline(axes: Any, rows: list[dict[str, Any]], peaks: dict[str, Any]) -> None:
     """Draw what each row does, over what it does with each byte of weights, under the limits."""
     threads = max(peaks["levels"], key=int)
     xs = [row["flops"] / row["limit"]["bytes"] for row in rows]

@@ -17,7 +17,7 @@ from fuzz import cases, supervisor
 from fuzz.arrays import Named, normal
 from fuzz.calls import Call, Fault, documented, outcome, plain, same
 from fuzz.choices import Choices, Seeded
-from lstm_native import LSTM, LSTMCell, _core, pack_sequence
+from lstm_native import LSTM, LSTMCell, PackedSequence, _core
 
 
 class Drawn(Choices):
@@ -144,7 +144,7 @@ def test_documented_exceptions_are_read_off_docstrings() -> None:
     assert documented(LSTM.__call__) == (TypeError, ValueError, RuntimeError)
     assert documented(LSTM.backward) == (ValueError, RuntimeError, TypeError)
     assert documented(LSTMCell) == (TypeError, RuntimeError, ValueError)
-    assert documented(pack_sequence) == ()
+    assert documented(PackedSequence.astype) == ()
 
 
 def test_plain_values_and_equal_bits() -> None:

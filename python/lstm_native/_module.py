@@ -31,6 +31,16 @@ class Gradients(NamedTuple):
         Gradients of the initial state, also when none was given.
     parameters : ndarray, 1-D
         Gradient of ``flat_parameters``; ``network.parameter_views`` gives it by name.
+
+    Examples
+    --------
+    >>> lstm = LSTM(3, 4)
+    >>> output, (h_n, c_n), tape = lstm.record(np.ones((5, 2, 3), np.float32))
+    >>> gradients = lstm.backward(tape, output)  # of the sum of output**2 / 2
+    >>> gradients.input.shape, gradients.parameters.shape
+    ((5, 2, 3), (144,))
+    >>> lstm.parameter_views(gradients.parameters)["weight_hh_l0"].shape
+    (16, 4)
     """
 
     input: Any
@@ -153,6 +163,11 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Enter training mode (parameters writable, dropout on), or leave it; returns self.
 
+        Parameters
+        ----------
+        mode : bool
+            False for evaluation mode.
+
         Raises
         ------
         ValueError
@@ -209,9 +224,10 @@ class Module:
     def parameter_views(self, flat: FloatArray) -> dict[str, FloatArray]:
         """Views by parameter name into a 1-D array laid out as ``flat_parameters``.
 
-        Examples
-        --------
-        ``lstm.parameter_views(gradients.parameters)["weight_hh_l0"]``
+        Parameters
+        ----------
+        flat : ndarray, 1-D
+            For instance the ``parameters`` of :class:`Gradients`.
 
         Raises
         ------
@@ -269,6 +285,11 @@ class Module:
         """The parameters by name, in torch's order.
 
         The arrays are the network's own, as in torch: copy them to keep them.
+
+        Parameters
+        ----------
+        prefix : str
+            What stands before each name, for instance ``"encoder."``.
         """
         return {prefix + name: view for name, view in self._views.items()}
 
@@ -277,6 +298,11 @@ class Module:
 
         Attributes as JSON, by name after `prefix`: ``{"encoder.batch_first": "true", ...}``; empty
         for a cell.
+
+        Parameters
+        ----------
+        prefix : str
+            As in :meth:`state_dict`.
         """
         plain = {k: v for k, v in self._options().items() if isinstance(v, bool | float)}
         return {prefix + name: json.dumps(value) for name, value in plain.items()}

@@ -141,8 +141,13 @@ class LSTMCell(Loadable):
     def record(self, x: SupportsArray, hx: Hidden | None = None) -> tuple[State, Tape]:
         """Advance the state and keep what :meth:`backward` needs.
 
-        Parameters are those of a call, and so are the bits of the results. `x` must stay unchanged
-        until the backward pass: the tape refers to it.
+        The bits of the results are those of a call. `x` must stay unchanged until the backward
+        pass: the tape refers to it.
+
+        Parameters
+        ----------
+        x, hx
+            As in a call.
 
         Returns
         -------

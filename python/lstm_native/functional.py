@@ -81,6 +81,16 @@ class Tape:
         True once a backward pass has used it.
     nbytes : int
         Memory held by the compiled core for it; 0 once it has been used.
+
+    Examples
+    --------
+    >>> lstm = LSTM(3, 4)
+    >>> output, state, tape = lstm.record(np.ones((5, 2, 3), np.float32))
+    >>> tape
+    Tape(input (5, 2, 3), float32, 864 bytes)
+    >>> gradients = lstm.backward(tape, output)
+    >>> tape.consumed
+    True
     """
 
     __slots__ = (

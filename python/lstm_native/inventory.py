@@ -69,6 +69,13 @@ def find_lstms(state: Mapping[str, Any]) -> list[FoundLSTM]:
     ------
     TypeError
         `state` is not a mapping: a path, say, which :func:`load` reads.
+
+    Examples
+    --------
+    >>> state = LSTM(3, 4, num_layers=2).state_dict(prefix="encoder.")
+    >>> for found in find_lstms(state | {"head": np.zeros((9, 4))}):
+    ...     print(found.prefix, found)
+    encoder. LSTM 3 -> 4 x 2, 304 parameters
     """
     mapping(state)
     found = []

@@ -246,11 +246,13 @@ class LSTM(ConfiguredLSTM):
     ) -> tuple[Any, ...]:
         """Run the network and keep what :meth:`backward` needs.
 
-        Parameters are those of a call, and so are the bits of the results. Outputs are read-only,
-        and `x` must stay unchanged until the backward pass: the tape refers to them.
+        The bits of the results are those of a call. Outputs are read-only, and `x` must stay
+        unchanged until the backward pass: the tape refers to them.
 
         Parameters
         ----------
+        x, hx, lengths, resets, return_layers, return_cells
+            As in a call.
         checkpoint : int, optional
             Keep the state of the cells only every so many steps (and 256 frames), and let the
             backward pass compute what lies between again, one segment after another (gradient

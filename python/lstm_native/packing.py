@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from numbers import Real
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from lstm_native._checks import packing as checks
 from lstm_native._checks.arrays import as_ndarray
-
-Array: TypeAlias = NDArray[Any]
-Indices: TypeAlias = NDArray[np.int64]
-Order: TypeAlias = Indices | None
+from lstm_native._checks.packing import Array, Indices, Order
 
 
 class _Fields(NamedTuple):
@@ -40,7 +37,7 @@ class PackedSequence(_Fields):
 
     Parameters
     ----------
-    data : array_like, shape (F, *)
+    data : array_like, shape ``(F, *)``
         The frames, or a pair ``(data, batch_sizes)`` when ``batch_sizes`` is not given.
     batch_sizes : array_like of int, shape (T,)
         How many sequences are alive at each step: positive, never growing, F in sum.
@@ -54,6 +51,12 @@ class PackedSequence(_Fields):
     ValueError, RuntimeError, AssertionError
         The four do not describe one batch; an index array is empty, not 1-D or not of integers;
         ``data`` alone was given and is not a pair.
+
+    Examples
+    --------
+    >>> packed = pack_sequence([np.zeros((3, 4)), np.zeros((1, 4))])
+    >>> packed.data.shape, packed.batch_sizes
+    ((4, 4), array([2, 1, 1]))
     """
 
     __slots__ = ()
@@ -69,18 +72,24 @@ class PackedSequence(_Fields):
             if not (isinstance(data, list | tuple) and len(data) == 2):
                 raise AssertionError("Expected data to be a list or tuple of length 2")
             data, batch_sizes = data
-        order = None if sorted_indices is None else _indices(sorted_indices, "sorted_indices")
+        order = None if sorted_indices is None else checks.indices(sorted_indices, "sorted_indices")
         if unsorted_indices is None:
             inverse = invert_permutation(order)
         else:
-            inverse = _indices(unsorted_indices, "unsorted_indices")
+            inverse = checks.indices(unsorted_indices, "unsorted_indices")
             order = invert_permutation(inverse) if order is None else order
-        frames, sizes = as_ndarray(data, "data"), _indices(batch_sizes, "batch_sizes")
-        _check(frames, sizes, order, inverse)
+        frames, sizes = as_ndarray(data, "data"), checks.indices(batch_sizes, "batch_sizes")
+        checks.fields(frames, sizes, order, inverse)
         return super().__new__(cls, frames, sizes, order, inverse)
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """Give the same batch with `data` of another dtype; ``self`` when nothing changes."""
+        """Give the same batch with `data` of another dtype; ``self`` when nothing changes.
+
+        Parameters
+        ----------
+        dtype : numpy dtype
+            Any that NumPy can cast the frames to.
+        """
         data = self.data.astype(dtype, copy=False)
         return self if data is self.data else self._replace(data=data)
 
@@ -97,12 +106,17 @@ def invert_permutation(permutation: ArrayLike | None) -> Order:
     ------
     RuntimeError, IndexError, ValueError
         An index is out of range, stands twice (torch returns garbage), or is no integer; not 1-D.
+
+    Examples
+    --------
+    >>> invert_permutation([2, 0, 1])
+    array([1, 2, 0])
     """
     if permutation is None:
         return None
     if np.ndim(permutation) != 1:
         raise IndexError(f"Expected permutation to be 1-D, but got {np.ndim(permutation)}-D")
-    return _inverse(_indices(permutation, "permutation"))
+    return checks.inverse(checks.indices(permutation, "permutation"))
 
 
 def pack_padded_sequence(
@@ -112,10 +126,12 @@ def pack_padded_sequence(
 
     Parameters
     ----------
-    input : array_like, shape (T, N, *), or (N, T, *) with ``batch_first``
-        The padded batch, of any dtype; ``batch_first`` says which of the two shapes it has.
+    input : array_like, shape ``(T, N, *)``, or ``(N, T, *)`` with ``batch_first``
+        The padded batch, of any dtype.
     lengths : array_like of int, shape (N,)
         The length of every sequence, 1 to T; fractions are cut off, as torch does.
+    batch_first : bool
+        Which of its two shapes `input` has.
     enforce_sorted : bool
         True demands that the lengths never grow; False sorts the sequences, those of equal length
         in the caller's order (torch's sort is not stable from N = 17 on).
@@ -127,13 +143,19 @@ def pack_padded_sequence(
     ValueError
         A length is larger than T, or the count of lengths is wrong and ``enforce_sorted`` False
         (torch makes a broken result, or drops sequences).
+
+    Examples
+    --------
+    >>> padded = np.array([[1, 4], [2, 0], [3, 0]])  # two sequences, 1 2 3 and 4
+    >>> pack_padded_sequence(padded, [3, 1]).data
+    array([1, 4, 2, 3])
     """
-    array = _batch_major(input, "input", batch_first)
-    sizes = _lengths(lengths)
+    array = checks.batch_major(input, "input", batch_first)
+    sizes = checks.lengths(lengths)
     # ~ turns the order round as - does, and has no overflow.
-    order = None if enforce_sorted else _indices(np.argsort(~sizes, kind="stable"), "lengths")
+    order = None if enforce_sorted else checks.indices(np.argsort(~sizes, kind="stable"), "lengths")
     sizes = sizes if order is None else sizes[order]
-    _check_lengths(array, sizes, enforce_sorted)
+    checks.lengths_fit(array, sizes, enforce_sorted)
     batch_sizes = _conjugate(sizes, int(sizes[0]))
     frames = array[_frames(batch_sizes, order)]
     return PackedSequence(np.ascontiguousarray(frames), batch_sizes, order)
@@ -150,6 +172,7 @@ def pad_packed_sequence(
     Parameters
     ----------
     sequence : PackedSequence
+        The packed batch; its arrays are checked again.
     batch_first, padding_value
         As in `pad_sequence`.
     total_length : int, optional
@@ -157,7 +180,7 @@ def pad_packed_sequence(
 
     Returns
     -------
-    padded : ndarray, shape (T, N, *), or (N, T, *) with ``batch_first``
+    padded : ndarray, shape ``(T, N, *)``, or ``(N, T, *)`` with ``batch_first``
     lengths : ndarray of int64, shape (N,)
 
     Raises
@@ -189,32 +212,39 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Array:
-    """Stack sequences into one padded batch (T, N, *), where T is the longest length.
+    """Stack sequences into one padded batch ``(T, N, *)``, where T is the longest length.
 
     Parameters
     ----------
-    sequences : iterable of array_like, each of shape (length, *)
+    sequences : iterable of array_like, each of shape ``(length, *)``
         Any lengths, 0 among them. The first gives the dtype and the trailing dimensions; a
         trailing dimension of 1 in the others is broadcast.
     batch_first : bool
-        Return (N, T, *) in place of (T, N, *).
+        Return ``(N, T, *)`` in place of ``(T, N, *)``.
     padding_value : number
         What stands beside the shorter sequences, cast to their dtype.
     padding_side : {"right", "left"}
+        Where the padding stands: behind a sequence, or before it.
 
     Raises
     ------
     RuntimeError, IndexError, ValueError
         ``sequences`` is no iterable or is empty, their dimensions do not match or there are none,
         ``padding_side`` is unknown, ``padding_value`` does not fit the dtype, an entry is masked.
+
+    Examples
+    --------
+    >>> pad_sequence([np.array([1, 2, 3]), np.array([4])], batch_first=True)
+    array([[1, 2, 3],
+           [4, 0, 0]])
     """
-    arrays = _sequences(sequences)
+    arrays = checks.sequences(sequences)
     if padding_side not in ("left", "right"):
         raise RuntimeError(
             f"Expected padding_side to be one of left or right, but got {padding_side}."
         )
     for index, array in enumerate(arrays):
-        _check_trailing(arrays[0].shape, array.shape, index)
+        checks.trailing(arrays[0].shape, array.shape, index)
     T = max(len(array) for array in arrays)
     padded, rows = _filled(T, len(arrays), arrays[0], batch_first, padding_value)
     for row, array in zip(rows, arrays, strict=True):
@@ -226,14 +256,16 @@ def pad_sequence(
 def unpad_sequence(
     padded_sequences: ArrayLike, lengths: ArrayLike, batch_first: bool = False
 ) -> list[Array]:
-    """Copy the sequences (length, *) out of a padded batch: the inverse of `pad_sequence`.
+    """Copy the sequences ``(length, *)`` out of a padded batch: the inverse of `pad_sequence`.
 
     Parameters
     ----------
-    padded_sequences : array_like, shape (T, N, *), or (N, T, *) with ``batch_first``
+    padded_sequences : array_like, shape ``(T, N, *)``, or ``(N, T, *)`` with ``batch_first``
         It is not changed (torch transposes the caller's tensor).
     lengths : array_like of int, shape (N,)
         The length of every sequence, 0 to T.
+    batch_first : bool
+        Which of its two shapes the batch has.
 
     Raises
     ------
@@ -241,8 +273,8 @@ def unpad_sequence(
         The count of lengths differs from N, or a length is outside 0..T; the lengths are not 1-D
         or not integers; the batch is 1-D.
     """
-    rows = _batch_major(padded_sequences, "padded_sequences", batch_first)
-    sizes = _indices(lengths, "lengths")
+    rows = checks.batch_major(padded_sequences, "padded_sequences", batch_first)
+    sizes = checks.indices(lengths, "lengths")
     N, T = rows.shape[:2]
     if sizes.size != N or ((sizes < 0) | (sizes > T)).any():
         raise ValueError(f"Expected {N} lengths, each in 0..{T}, but got {sizes}")
@@ -250,14 +282,49 @@ def unpad_sequence(
 
 
 def pack_sequence(sequences: Iterable[ArrayLike], enforce_sorted: bool = True) -> PackedSequence:
-    """Pack sequences (length, *): `pad_sequence`, then `pack_padded_sequence`, which see."""
-    arrays = _sequences(sequences)
+    """Pack sequences ``(length, *)``: `pad_sequence`, then `pack_padded_sequence`.
+
+    Parameters
+    ----------
+    sequences : iterable of array_like, each of shape ``(length, *)``
+        No length may be 0.
+    enforce_sorted : bool
+        True demands that the lengths never grow; False sorts the sequences.
+
+    Raises
+    ------
+    RuntimeError, IndexError, ValueError, TypeError
+        As the two.
+
+    Examples
+    --------
+    >>> packed = pack_sequence([np.zeros((1, 4)), np.zeros((3, 4))], enforce_sorted=False)
+    >>> packed.sorted_indices
+    array([1, 0])
+    """
+    arrays = checks.sequences(sequences)
     lengths = [len(array) for array in arrays]
     return pack_padded_sequence(pad_sequence(arrays), lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
-    """Split a packed batch into its sequences (length, *): the inverse of `pack_sequence`."""
+    """Split a packed batch into its sequences ``(length, *)``: the inverse of `pack_sequence`.
+
+    Parameters
+    ----------
+    packed_sequences : PackedSequence
+        For instance the output of a network for packed input.
+
+    Raises
+    ------
+    ValueError, RuntimeError, TypeError
+        As `pad_packed_sequence`.
+
+    Examples
+    --------
+    >>> unpack_sequence(pack_sequence([np.array([1, 2, 3]), np.array([4])]))
+    [array([1, 2, 3]), array([4])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
 
@@ -267,19 +334,6 @@ def _frames(batch_sizes: Indices, order: Order) -> tuple[Indices, Indices]:
     step = np.repeat(np.arange(batch_sizes.size), batch_sizes)
     row = np.arange(step.size) - np.repeat(np.cumsum(batch_sizes) - batch_sizes, batch_sizes)
     return row if order is None else order[row], step
-
-
-def _inverse(indices: Indices) -> Indices:
-    size = indices.size
-    outside = indices[(indices < 0) | (indices >= size)]
-    if outside.size:
-        raise RuntimeError(f"index {outside[0]} is out of bounds for dimension 0 with size {size}")
-    counts = np.bincount(indices, minlength=size)
-    if (counts > 1).any():
-        raise ValueError(f"index {counts.argmax()} appears more than once in permutation")
-    inverse = np.empty(size, np.int64)
-    inverse[indices] = np.arange(size)
-    return inverse
 
 
 def _conjugate(sizes: Indices, count: int) -> Indices:
@@ -292,109 +346,5 @@ def _filled(
 ) -> tuple[Array, Array]:
     """Give a batch of padding with the frames and the dtype of `like`, and its (N, T, *) view."""
     shape = ((N, T) if batch_first else (T, N)) + like.shape[1:]
-    padded = np.full(shape, _padding(padding_value, like.dtype), like.dtype)
+    padded = np.full(shape, checks.padding(padding_value, like.dtype), like.dtype)
     return padded, padded if batch_first else padded.swapaxes(0, 1)
-
-
-def _padding(value: float, dtype: np.dtype[Any]) -> Any:
-    if not isinstance(value, Real | np.bool_):
-        raise TypeError(f"padding_value should be a real number, got: {type(value).__name__}")
-    try:
-        with np.errstate(over="raise"):
-            return dtype.type(int(value) if dtype.kind in "iu" else value)
-    except (ArithmeticError, ValueError):
-        raise RuntimeError(f"value cannot be converted to type {dtype} without overflow") from None
-
-
-def _batch_major(batch: ArrayLike, name: str, batch_first: bool) -> Array:
-    array = as_ndarray(batch, name)
-    if array.ndim < 2:
-        raise IndexError(f"Expected {name} to have at least 2 dimensions, but got {array.ndim}")
-    return array if batch_first else array.swapaxes(0, 1)
-
-
-def _sequences(sequences: Iterable[ArrayLike]) -> list[Array]:
-    if not isinstance(sequences, Iterable):
-        expected = "pad_sequence: Expected iterable for input sequences"
-        raise RuntimeError(f"{expected}, but got arg of type: {type(sequences)}")
-    arrays = [as_ndarray(value, f"sequences[{i}]") for i, value in enumerate(sequences)]
-    if not arrays:
-        raise RuntimeError("received an empty list of sequences")
-    if not all(array.ndim for array in arrays):
-        raise IndexError("Expected sequences of shape (length, *), but got one without dimensions")
-    return arrays
-
-
-def _lengths(lengths: ArrayLike) -> Indices:
-    array = np.asarray(lengths)
-    if array.dtype.kind == "f" and not (np.abs(array) < 2.0**63).all():
-        raise RuntimeError("value cannot be converted to type int64 without overflow")
-    return _indices(array.astype(np.int64) if array.dtype.kind in "bf" else array, "lengths")
-
-
-def _indices(values: ArrayLike, name: str) -> Indices:
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise RuntimeError(
-            f"'{name}' argument should be a 1D int64 ndarray, "
-            f"but got {array.ndim}D {array.dtype} ndarray"
-        )
-    return array.astype(np.int64, copy=False)
-
-
-def _check_lengths(array: Array, sizes: Indices, enforce_sorted: bool) -> None:
-    """Check a batch (N, T, *) and its lengths in torch's order."""
-    N, T = array.shape[:2]
-    if array.size == 0:
-        raise RuntimeError("Cannot pack empty ndarrays.")
-    if sizes.size != N:
-        raise (RuntimeError if enforce_sorted else ValueError)(
-            f"Expected `len(lengths)` to be equal to batch_size, but got {sizes.size} "
-            f"(batch_size={N})"
-        )
-    if sizes[-1] <= 0:
-        raise RuntimeError(
-            "Length of all samples has to be greater than 0, but found an element in 'lengths' "
-            "that is <= 0"
-        )
-    if (sizes[1:] > sizes[:-1]).any():
-        raise RuntimeError(
-            "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You "
-            "can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to "
-            "sidestep this requirement if you do not need ONNX exportability."
-        )
-    if sizes[0] > T:
-        raise ValueError(f"Expected every length to be at most {T}, but got {sizes}")
-
-
-def _check(data: Array, batch_sizes: Indices, order: Order, inverse: Order) -> None:
-    """Check that the fields of a `PackedSequence` describe one batch."""
-    if batch_sizes.size == 0:
-        raise RuntimeError("batch_sizes can not be empty")
-    if batch_sizes[-1] <= 0 or (batch_sizes[1:] > batch_sizes[:-1]).any():
-        raise ValueError(f"batch_sizes should be positive and never grow, but got {batch_sizes}")
-    if data.ndim == 0 or sum(batch_sizes.tolist()) != len(data):
-        raise ValueError(
-            "Expected data to have sum(batch_sizes) rows, but got shape "
-            f"{data.shape} and batch_sizes {batch_sizes}"
-        )
-    if order is None or inverse is None:
-        return
-    if order.size != batch_sizes[0] or not np.array_equal(_inverse(order), inverse):
-        raise ValueError(
-            "Expected sorted_indices and unsorted_indices to be inverse permutations of "
-            f"{batch_sizes[0]} sequences, but got {order} and {inverse}"
-        )
-
-
-def _check_trailing(first: tuple[int, ...], shape: tuple[int, ...], index: int) -> None:
-    """Check that frames of `shape` broadcast to frames of the `first` sequence."""
-    detail = f"sequences[0] has shape {first}, sequences[{index}] has shape {shape}"
-    if len(shape) != len(first):
-        raise RuntimeError(f"Expected sequences with one number of dimensions: {detail}")
-    for dimension in reversed(range(1, len(first))):
-        if shape[dimension] not in (1, first[dimension]):
-            raise RuntimeError(
-                f"The size of ndarray a ({first[dimension]}) must match the size of ndarray b "
-                f"({shape[dimension]}) at non-singleton dimension {dimension}: {detail}"
-            )

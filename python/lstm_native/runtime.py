@@ -26,6 +26,14 @@ def set_num_threads(num_threads: int) -> None:
     ------
     TypeError, ValueError
         Not an integer; zero or below -1.
+
+    Examples
+    --------
+    >>> before = get_num_threads()
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(before)
     """
     _core.set_num_threads(arguments.threads(num_threads))
 
@@ -60,6 +68,11 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     ------
     ValueError
         Another mode.
+
+    Examples
+    --------
+    >>> sorted(show_config("dicts"))[:4]
+    ['compiler', 'eigen', 'isa', 'isas available']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode should be 'stdout' or 'dicts', got {mode!r}")

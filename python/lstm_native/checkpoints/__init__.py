@@ -79,6 +79,12 @@ def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     Arrays of safetensors and PyTorch files are mapped, not read: a page enters memory when it is
     touched. Writing to them changes a private copy of that page, never the file. Copy what is to
     outlive a file that others may write to in place; `save` replaces files and does no harm.
+
+    Examples
+    --------
+    >>> save("network.safetensors", LSTM(3, 4, batch_first=True))
+    >>> sorted(load("network.safetensors"))
+    ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
     return read(path, float32=float32).arrays
 
@@ -168,6 +174,14 @@ def save(
         format.
     OSError
         The file cannot be written. What stood there before still does.
+
+    Examples
+    --------
+    >>> encoder = LSTM(3, 4, batch_first=True)
+    >>> state = encoder.state_dict(prefix="encoder.") | {"head": np.zeros((9, 4))}
+    >>> save("model.safetensors", state, encoder.metadata("encoder."))
+    >>> LSTM.from_file("model.safetensors")
+    LSTM(3, 4, batch_first=True)
     """
     from lstm_native.checkpoints import npz_file, safetensors_file
 

@@ -36,6 +36,14 @@ class Adam(Optimizer):
     ------
     ValueError, TypeError
         A hyperparameter is out of its range (torch's messages), or an array cannot be a parameter.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 2.0])
+    >>> adam = Adam(w, lr=0.1)
+    >>> adam.step(np.array([3.0, -4.0]))  # the first step has the size of lr
+    >>> np.round(w, 6)
+    array([0.9, 2.1])
     """
 
     _names = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
@@ -105,7 +113,23 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with the decay of weights apart from the gradient, as ``torch.optim.AdamW``.
 
-    Each step multiplies the parameters by 1 - lr * weight_decay. See `Adam` for the rest.
+    Each step multiplies the parameters by 1 - lr * weight_decay.
+
+    Parameters
+    ----------
+    parameters, lr, betas, eps
+        As in `Adam`.
+    weight_decay : float
+        How much of the parameters a step takes away, per unit of lr.
+    amsgrad, maximize
+        As in `Adam`.
+
+    Examples
+    --------
+    >>> w = np.array([1.0, 2.0])
+    >>> AdamW(w, lr=0.1, weight_decay=0.5).step(np.zeros(2))
+    >>> w
+    array([0.95, 1.9 ])
     """
 
     _decoupled = True

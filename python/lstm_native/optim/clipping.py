@@ -40,6 +40,14 @@ def clip_grad_norm_(
         An argument is out of its range, or an array is read-only or not of floats.
     RuntimeError
         The norm is not finite and ``error_if_nonfinite`` is true. Nothing has changed then.
+
+    Examples
+    --------
+    >>> gradient = np.array([3.0, 4.0])
+    >>> clip_grad_norm_(gradient, 1.0)
+    5.0
+    >>> np.round(gradient, 6)
+    array([0.6, 0.8])
     """
     arrays = [array for array in listed(gradients, "gradients") if array is not None]
     for index, array in enumerate(arrays):

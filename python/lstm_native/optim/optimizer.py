@@ -35,6 +35,11 @@ class Optimizer(ABC):
 
     A pickled optimizer would hold arrays of its own, not the network's. So it is not to be pickled:
     pickle or `save` its ``state_dict()``, and load that into one made for the reloaded network.
+
+    Parameters
+    ----------
+    parameters : ndarray or iterable of ndarray
+        float32 or float64, changed in place by every `step`.
     """
 
     _names: ClassVar[tuple[str, ...]]
@@ -106,6 +111,11 @@ class Optimizer(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a copy of what `state_dict` gave for parameters of the same shapes and dtypes.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            All of it: hyperparameters, and the state of each parameter.
 
         Raises
         ------

@@ -73,15 +73,10 @@ class SequenceScene(Scene):
         )
 
     def pack(self) -> Call:
-        call = self.call("pack_sequence", sequences=self.rows(), enforce_sorted=False)
-        for function in (lstm_native.pad_sequence, lstm_native.pack_padded_sequence):
-            call.raises += documented(function)  # to which its docstring refers
-        return call
+        return self.call("pack_sequence", sequences=self.rows(), enforce_sorted=False)
 
     def unpack(self) -> Call:
-        call = self.call("unpack_sequence", packed_sequences=self.sequence)
-        call.raises += documented(lstm_native.pad_packed_sequence)
-        return call
+        return self.call("unpack_sequence", packed_sequences=self.sequence)
 
     def invert(self) -> Call:
         return self.call("invert_permutation", permutation=self.sequence.sorted_indices)
