@@ -12,8 +12,9 @@ from sys import getrefcount
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lstm_native import _forks, functional, parameters
+from lstm_native import _forks, _panels, functional, parameters
 from lstm_native._checks import arguments, gradients, state
 from lstm_native._checks.arrays import as_ndarray
 from lstm_native.parameters import Config, FloatArray, Shape
@@ -68,12 +69,16 @@ class Module:
     dict) costs nothing. What refers to a parameter instead of the buffer looks just like that and
     cannot be seen: memory shared in training mode by a memoryview, DLPack, ``torch.from_numpy`` or
     ``as_strided``, or a subclass (matrix, masked array). Call :meth:`train` before writing there.
+
+    A network in evaluation mode may borrow its buffer: the memory of a file, or of a pickle, that
+    nobody may write to. Before the first change it moves into memory of its own.
     """
 
     # Slots keep all this apart from what a caller or a subclass adds, which is in __dict__.
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_borrowed",
         "_changes",
         "_config",
         "_dtype",
@@ -89,7 +94,9 @@ class Module:
 
     _cell: ClassVar[bool]
 
-    def _configure(self, config: Config, dtype: np.dtype[Any]) -> None:
+    def _configure(
+        self, config: Config, dtype: np.dtype[Any], borrowed: FloatArray | None = None
+    ) -> None:
         count = arguments.allocatable(config, dtype)
         self._config = config
         self._dtype = dtype
@@ -98,10 +105,29 @@ class Module:
         self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
         self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
         self._identity = object()  # held by tapes
-        self._owner = np.empty(count, dtype)
-        self._flat = self._owner[:]
-        self._views = parameters.views(self._owner, config, cell=self._cell)
+        self._borrowed = borrowed is not None
+        self._adopt(np.empty(count, dtype) if borrowed is None else borrowed)
         self._unshared = getrefcount(self._owner)
+
+    def _adopt(self, owner: FloatArray) -> None:
+        views = owner[:], parameters.views(owner, self._config, cell=self._cell)
+        self._owner, (self._flat, self._views) = owner, views
+
+    def _own(self) -> None:
+        """Move borrowed parameters into memory of the network's own; the lock is held."""
+        if self._borrowed:
+            fresh = self._owner.copy()
+            fresh.flags.writeable = self._training
+            self._adopt(fresh)
+            self._borrowed = False
+            del fresh
+            self._unshared = getrefcount(self._owner)
+
+    def _packed_copy(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
+        weights = self._packed or self._weights()
+        if weights is None:
+            raise ValueError("packed=True: a cell of no hidden units has nothing to pack")
+        return {_panels.ARRAY: weights.panels()}, {_panels.NOTE: _panels.packing(self._dtype)}
 
     def _arrays(self) -> list[FloatArray]:
         return [self._owner, self._flat, *self._views.values()]
@@ -112,7 +138,7 @@ class Module:
         with self._lock:
             changes = self._changes
             weights = functional.pack(self._owner, self._config)
-            unshared = getrefcount(self._owner) == self._unshared
+            unshared = self._borrowed or getrefcount(self._owner) == self._unshared
             # The mode may have changed while we waited.
             if unshared and not self._training and changes == self._changes:
                 self._packed = weights
@@ -122,6 +148,7 @@ class Module:
     def _changing(self) -> Iterator[None]:
         """Let the block write to the buffer, in evaluation mode too; the packed copy is dropped."""
         with self._lock:
+            self._own()
             self._packed = None
             self._owner.flags.writeable = True
             try:
@@ -153,6 +180,9 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Enter training mode (parameters writable, dropout on), or leave it; returns self.
 
+        A network whose parameters lie in a file or a shared pickle gets them in memory of its own;
+        arrays handed out before stay what and where they were.
+
         Raises
         ------
         ValueError
@@ -161,6 +191,8 @@ class Module:
         mode = arguments.mode(mode)
         if mode is not self._training:
             with self._lock:
+                if mode:
+                    self._own()
                 self._training = mode
                 self._changes += 1
                 self._packed = None
@@ -311,32 +343,46 @@ class Module:
 
     def _read(self, state_dict: Mapping[str, Any], prefix: str) -> None:
         """Become the network of which `state_dict` holds the parameters, in evaluation mode."""
+        config, arrays = self._found(state_dict, prefix)
+        self._configure(config, state.widest_float(arrays.values()))
+        self.load_state_dict(arrays)
+        self.eval()
+
+    def _found(
+        self, state_dict: Mapping[str, Any], prefix: str
+    ) -> tuple[Config, dict[str, NDArray[Any]]]:
         state.mapping(state_dict, prefix)
         config = parameters.config_from_state_dict(state_dict, prefix, cell=self._cell)
         if not self._cell:
             arguments.lstm_sizes(**asdict(config))  # an LSTM has no sizes of zero
-        arrays = state.under_prefix(state_dict, prefix, parameters.shapes(config, cell=self._cell))
-        self._configure(config, state.widest_float(arrays.values()))
-        self.load_state_dict(arrays)
-        self.eval()
+        names = parameters.shapes(config, cell=self._cell)
+        return config, state.under_prefix(state_dict, prefix, names)
 
     def _options(self) -> dict[str, Any]:
         """What a pickle must hold beyond sizes and parameters, as settable attributes."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
+        snapshot = self._owner.copy()
+        # What is read-only may be used where the reader of the pickle has it.
+        snapshot.flags.writeable = self._training
         return {
             "config": asdict(self._config),
             "dtype": self._dtype.name,
             "training": self._training,
-            "parameters": self._owner.copy(),
+            "parameters": snapshot,
             "options": self._options(),
             "attributes": dict(self.__dict__),
         }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
-        self._configure(Config(**pickled["config"]), np.dtype(pickled["dtype"]))
-        self._write(self.parameter_views(pickled["parameters"]))
+        config, dtype = Config(**pickled["config"]), np.dtype(pickled["dtype"])
+        flat = pickled["parameters"]
+        if not pickled["training"] and _panels.may_lend(flat, config.parameter_count, dtype):
+            self._configure(config, dtype, _panels.lent(flat))
+        else:
+            self._configure(config, dtype)
+            self._write(self.parameter_views(flat))
         self.__dict__.update(pickled["attributes"])
         for name, value in pickled["options"].items():
             setattr(self, name, value)
