@@ -29,9 +29,9 @@ class CoreScene(Scene):
 
     calls: ClassVar[tuple[str, ...]] = (
         *["forward"] * 6, *["record"] * 3, *["backward"] * 6, *["step"] * 2, *["infer"] * 3,
-        *["infer_cell"] * 2, "pack", "pack", "use_packed", "count", "stream", "stream_step", "stream_step",
-        "generator", "seed", "uniform", "set_state", "activation", "threads", "dealing",
-        "peaks", "blank",
+        *["infer_cell"] * 2, "pack", "pack", "use_packed", "count", "stream", "stream_step",
+        "stream_step", "generator", "seed", "uniform", "set_state", "activation", "threads",
+        "dealing", "peaks", "blank",
     )  # fmt: skip
 
     def __init__(self, choices: Choices) -> None:
