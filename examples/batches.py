@@ -100,4 +100,5 @@ def read(lstm: LSTM, frames: Floats, lengths: Ints) -> Floats:
     for row, part in enumerate(np.split(frames, np.cumsum(lengths)[:-1])):
         x[: len(part), row] = part
     _, (h_n, _) = lstm(x, lengths=lengths)
-    return h_n[-1]
+    states: Floats = h_n[-1]
+    return states
