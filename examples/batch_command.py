@@ -24,7 +24,7 @@ from batches import BATCH, Corpus, Floats
 # Reads a corpus with so many workers: all states in their order, and the figures.
 Reading: TypeAlias = Callable[[Corpus, int], tuple[Floats, dict[str, Any]]]
 
-QUICK, FULL = (300, 64), (6000, 256)  # sequences, units
+QUICK, FULL = (640, 64), (6000, 256)  # sequences, units
 
 
 def in_one_process(corpus: Corpus, threads: int) -> tuple[Floats, dict[str, Any]]:

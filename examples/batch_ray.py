@@ -43,6 +43,8 @@ try:
 except ModuleNotFoundError as lost:
     raise missing(lost.name, SCALING) from None
 
+PARTS = 8  # of the sequences for each worker, which gets a new one when it has done one
+
 
 class Reader:
     """What a worker keeps: the corpus, and the network mapped from its file."""
@@ -66,17 +68,15 @@ def read(corpus: Corpus, workers: int) -> tuple[Floats, dict[str, Any]]:
     """
     start = time.time()
     count = len(corpus)
-    parts = (
-        ray.data.range(count, override_num_blocks=-(-count // BATCH))
-        .map_batches(
-            Reader,
-            fn_constructor_args=(corpus,),
-            batch_size=BATCH,
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=1,  # Ray sets OMP_NUM_THREADS to as many
-        )
-        .iter_batches(batch_size=None)
-    )
+    # The numbers are there before the workers, so that none waits for another's.
+    numbers = ray.data.range(count, override_num_blocks=PARTS * workers).materialize()
+    parts = numbers.map_batches(
+        Reader,
+        fn_constructor_args=(corpus,),
+        batch_size=BATCH,
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=1,  # Ray sets OMP_NUM_THREADS to as many
+    ).iter_batches(batch_size=None)
     states = np.empty((count, corpus.network().hidden_size), np.float32)
     facts = []
     for part in parts:  # in any order
@@ -93,7 +93,7 @@ def engine() -> Iterator[batch_command.Reading]:
     # Sockets lie in its folder, and their paths must be short.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         ray.init(
-            num_cpus=3,  # two for workers; without a third nobody would make their batches
+            num_cpus=2,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
