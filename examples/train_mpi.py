@@ -8,7 +8,7 @@ An LSTM learns to forecast a day of temperatures, as in ``forecast.py``. At ever
 draw the same 24 weeks of weather, each computes the gradient of its share, and one `Allreduce`, in
 place on one buffer, adds up the gradients, the loss and the count of what was scored. So every rank
 makes the same update, and the curve is that of one process with the whole batch: with ``-n 1`` the
-losses are the same to 1e-5. Rank 0 prints, and writes ``train_mpi.json``.
+errors are the same to 1e-5. Rank 0 prints, and writes ``train_mpi.json``.
 
 Every ``--every`` steps rank 0 replaces ``train_mpi.safetensors``, in one step: weights, optimizer,
 where the random numbers stand, and the losses so far. ``--resume`` goes on from there, with the
@@ -69,7 +69,7 @@ class Trainer:
         self.d_lstm, self.d_weight = flat, weight.reshape(self.weight.shape)
 
     def step(self, data: Weather, work: Task, comm: Any) -> float:
-        """Take one step with all ranks; the mean error over the whole batch."""
+        """Take one step with all ranks; the root mean square error over the whole batch."""
         known = weather.hour_of(weather.VALIDATION) - HOURS
         # The whole batch is drawn on every rank, so that no number depends on how many there are.
         starts = self.generator.integers(known, size=ROWS)
@@ -85,12 +85,13 @@ class Trainer:
         change = np.where(scored, (work.truth[place] - work.now[place]) / data.scale, 0)
         output, _, tape = self.lstm.record(x)
         missed = np.einsum("tnh,kh->tnk", output, self.weight) + self.bias - change
-        slope = np.where(scored, np.sign(missed), 0).astype(np.float32)  # of the sum, not the mean
+        missed = np.where(scored, missed, 0).astype(np.float32)
+        slope = 2 * missed  # of the sum of squares, not the mean
         self.d_lstm[:] = 0
         self.lstm.backward(tape, np.einsum("tnk,kh->tnh", slope, self.weight), into=self.d_lstm)
         np.einsum("tnk,tnh->kh", slope, output, out=self.d_weight)
         self.d_bias[:] = slope.sum((0, 1))
-        self.sums[:] = np.abs(missed, where=scored, out=np.zeros_like(missed)).sum(), scored.sum()
+        self.sums[:] = np.sum(missed**2), scored.sum()
 
         comm.Allreduce(MPI.IN_PLACE, self.buffer)
         loss, count = map(float, self.sums)
@@ -99,7 +100,7 @@ class Trainer:
             gradient /= count
         optim.clip_grad_norm_(gradients, LARGEST_NORM)  # of the whole batch, the same everywhere
         self.adam.step(gradients)
-        self.losses.append(loss / count * data.scale)
+        self.losses.append(float(np.sqrt(loss / count)) * data.scale)
         return self.losses[-1]
 
     def digest(self) -> int:

@@ -379,7 +379,7 @@ class Module:
         config, dtype = Config(**pickled["config"]), np.dtype(pickled["dtype"])
         flat = pickled["parameters"]
         if not pickled["training"] and _panels.may_lend(flat, config.parameter_count, dtype):
-            self._configure(config, dtype, _panels.lent(flat))
+            self._configure(config, dtype, np.asarray(flat))
         else:
             self._configure(config, dtype)
             self._write(self.parameter_views(flat))

@@ -68,10 +68,9 @@ def borrowed(parameters: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> FloatA
         if array.dtype != dtype or not array.flags.c_contiguous or array.ctypes.data != end:
             raise ValueError(f"mmap=True needs parameters that lie in one piece: {_AGAIN}")
         end += array.nbytes
-    flat = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         parameters[0].reshape(-1), [(end - first) // dtype.itemsize], writeable=False
     )
-    return lent(flat)
 
 
 def may_lend(array: object, count: int, dtype: np.dtype[Any]) -> bool:
@@ -85,9 +84,3 @@ def may_lend(array: object, count: int, dtype: np.dtype[Any]) -> bool:
         and array.flags.aligned
         and count > 0
     )
-
-
-def lent(array: FloatArray) -> FloatArray:
-    """Give the memory of a read-only array as one that every view of it refers to."""
-    # NumPy makes a view refer to the array at the end of a chain of plain ones.
-    return np.frombuffer(array.data, array.dtype)
