@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from shipped import SCALING, missing
@@ -36,14 +37,19 @@ except ModuleNotFoundError as lost:
 
 
 @cache
-def network(corpus: Corpus) -> LSTM:
-    """Map the network, once in each worker."""
-    return corpus.network()
+def network(folder: Path) -> LSTM:
+    """Map the network of a corpus, once in each worker."""
+    return Corpus(folder).network()
 
 
-def states(frames: Floats, lengths: Ints, corpus: Corpus) -> Floats:
+def networks_mapped() -> int:
+    """Count what this worker has mapped."""
+    return network.cache_info().currsize
+
+
+def states(frames: Floats, lengths: Ints, folder: Path) -> Floats:
     """Read a block of frames (F, I) that holds sequences of these lengths (N, 1)."""
-    return batches.read(network(corpus), frames, lengths[:, 0])
+    return batches.read(network(folder), frames, lengths[:, 0])
 
 
 def lazily(corpus: Corpus) -> Any:
@@ -58,7 +64,7 @@ def lazily(corpus: Corpus) -> Any:
         states,
         frames,
         lengths,
-        corpus,
+        corpus.folder,
         dtype=np.float32,
         chunks=(rows, (units,)),
         meta=np.empty((0, 0), np.float32),
@@ -83,13 +89,17 @@ def read(corpus: Corpus, workers: int) -> tuple[Floats, dict[str, Any]]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.run(network, corpus)
+        client.run(network, corpus.folder)
         threads = client.run(lstm_native.get_num_threads)
         ready = time.perf_counter()
         found = lazily(corpus).compute()
         seconds = time.perf_counter() - ready
+        mapped = client.run(networks_mapped)
     figures = corpus.figures(seconds, len(threads), max(threads.values()))
-    return found, figures | {"seconds to start": round(ready - start, 2)}
+    return found, figures | {
+        "seconds to start": round(ready - start, 2),
+        "networks mapped by each": max(mapped.values()),
+    }
 
 
 @contextmanager

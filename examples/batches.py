@@ -44,7 +44,7 @@ class Corpus:
     """The sequences of a folder, and the network beside them. Its pickle is the folder's name."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.lengths: Ints = np.load(folder / "lengths.npy")
         self.ends: Ints = np.cumsum(self.lengths)
         self.frames = OnDisk(folder / "frames.npy")
@@ -53,11 +53,11 @@ class Corpus:
         return len(self.lengths)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Corpus, (self._folder,)
+        return Corpus, (self.folder,)
 
     def network(self) -> LSTM:
         """Map the network: processes of one machine that do so hold its weights once."""
-        return LSTM.from_file(self._folder / "model.safetensors", mmap=True)
+        return LSTM.from_file(self.folder / "model.safetensors", mmap=True)
 
     def sequences(self, rows: Ints) -> Floats:
         """Read some sequences, one after the other: (F, I)."""
