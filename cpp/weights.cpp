@@ -29,36 +29,64 @@ LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, 
 }
 
 template <class T>
-Weights<T>::Weights(const Config& config, const T* flat) : config_(config) {
-  const Kernels<T>& k = kernels<T>();
-  const Index units = k.gate_columns(config.hidden_size);
-  const auto gates_size = [&](Index layer) {
-    return checked_product(units, checked_sum(config.layer_input(layer), config.output_size()));
-  };
-  const Index projection =
-      config.projected() ? k.panel_size(config.hidden_size, config.output_size()) : 0;
+Index Weights<T>::packed_size(const Config& config) {
+  const Index units = kernels<T>().gate_columns(config.hidden_size);
   Index total = 0;
   for (Index l = 0; l < config.num_layers; ++l)
     total = checked_sum(
-        total, checked_product(config.directions(),
-                               checked_sum(checked_sum(gates_size(l), units), projection)));
-  storage_ = Buffer<T>(total);
-  T* next = storage_.data();
-  for (Index l = 0; l < config.num_layers; ++l)
-    for (Index d = 0; d < config.directions(); ++d) {
-      PackedLayer<T> layer{config.layer_input(l),
-                           config.hidden_size,
-                           config.output_size(),
-                           config.projected(),
+        total,
+        checked_product(config.directions(), checked_sum(checked_sum(gates_size(config, l), units),
+                                                         projection_size(config))));
+  return total;
+}
+
+template <class T>
+Weights<T> Weights<T>::lying_at(const Config& config, const T* panels) {
+  Weights weights(config);
+  // Nothing is written through these: a layer's pointers are those that packing writes through.
+  weights.lay_out(const_cast<T*>(panels));
+  return weights;
+}
+
+template <class T>
+Index Weights<T>::gates_size(const Config& config, Index layer) {
+  return checked_product(kernels<T>().gate_columns(config.hidden_size),
+                         checked_sum(config.layer_input(layer), config.output_size()));
+}
+
+template <class T>
+Index Weights<T>::projection_size(const Config& config) {
+  return config.projected() ? kernels<T>().panel_size(config.hidden_size, config.output_size()) : 0;
+}
+
+template <class T>
+void Weights<T>::lay_out(T* panels) {
+  panels_ = panels;
+  T* next = panels;
+  const Index units = kernels<T>().gate_columns(config_.hidden_size);
+  for (Index l = 0; l < config_.num_layers; ++l)
+    for (Index d = 0; d < config_.directions(); ++d) {
+      PackedLayer<T> layer{config_.layer_input(l),
+                           config_.hidden_size,
+                           config_.output_size(),
+                           config_.projected(),
                            next,
                            nullptr,
                            nullptr};
-      layer.bias = layer.gates + gates_size(l);
+      layer.bias = layer.gates + gates_size(config_, l);
       next = layer.bias + units;
       if (layer.projected) layer.projection = next;
-      next += projection;
+      next += projection_size(config_);
       layers_.push_back(layer);
     }
+}
+
+template <class T>
+Weights<T>::Weights(const Config& config, const T* flat) : Weights(config) {
+  const Kernels<T>& k = kernels<T>();
+  const Index total = size_;
+  storage_ = Buffer<T>(total);
+  lay_out(storage_.data());
 
   // Below some 100 us of copying a second thread costs more than it saves.
   constexpr Index worth_a_team = 1 << 18;

@@ -1,6 +1,7 @@
 // Parameters in the order the kernels read them.
 //
-// Owns: where each parameter stands in the flat buffer, and the packed copy of all of them.
+// Owns: where each parameter stands in the flat buffer, and the packed copy of all of them, in
+// memory of its own or where somebody else keeps it.
 // Must not know: x, y, time. Immutable once made, so threads and tapes share it freely.
 #pragma once
 
@@ -23,15 +24,29 @@ class Weights {
  public:
   Weights(const Config& config, const T* flat);
 
+  // Those that another Weights of this configuration packed on the same ISA, used where they lie;
+  // the caller keeps that memory, [packed_size], alive.
+  static Weights lying_at(const Config& config, const T* panels);
+  static Index packed_size(const Config& config);
+
   const Config& config() const { return config_; }
   const PackedLayer<T>& layer(Index layer, Index direction) const {
     return layers_[layer * config_.directions() + direction];
   }
-  Index nbytes() const { return storage_.nbytes(); }
+  const T* panels() const { return panels_; }  // [size]
+  Index size() const { return size_; }
+  Index nbytes() const { return size_ * static_cast<Index>(sizeof(T)); }
 
  private:
+  explicit Weights(const Config& config) : config_(config), size_(packed_size(config)) {}
+  static Index gates_size(const Config& config, Index layer);
+  static Index projection_size(const Config& config);
+  void lay_out(T* panels);
+
   Config config_;
+  Index size_;
   Buffer<T> storage_;
+  const T* panels_ = nullptr;
   std::vector<PackedLayer<T>> layers_;
 };
 

@@ -8,6 +8,7 @@ import importlib.util
 from pathlib import Path
 
 EXTRA = "pip install '.[examples]'"
+SCALING = "pip install '.[scaling]'"
 
 
 def data_file(package: str, *parts: str, remedy: str = EXTRA) -> Path:

@@ -51,6 +51,8 @@ MAY_INCLUDE = {
 LAYERS = [
     {"_core"},
     {"functional", "parameters", "_checks", "runtime", "packing", "inventory", "_forks"},
+    {"_panels"},
+    {"_memory"},
     {"_module", "random", "stream"},
     {"checkpoints", "optim"},
     {"_loading"},

@@ -67,6 +67,17 @@ class Released {
   PyThreadState* state_;
 };
 
+// Runs f() with the GIL, wherever the thread stands; at the interpreter's end see Released.
+template <class F>
+void with_gil(const F& f) {
+  try {
+    const pybind11::gil_scoped_acquire gil;
+    f();
+  } catch (...) {
+    for (;;) pause();
+  }
+}
+
 // For work that cannot be given up, since it changes what is not its own: runs f(), without the GIL
 // where that pays.
 template <class F>

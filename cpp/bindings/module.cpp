@@ -7,6 +7,7 @@
 namespace lstm_native::bindings {
 void register_runtime(pybind11::module_& m);
 void register_random(pybind11::module_& m);
+void register_weights(pybind11::module_& m);
 void register_network(pybind11::module_& m);
 void register_inference(pybind11::module_& m);
 void register_stream(pybind11::module_& m);
@@ -21,6 +22,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   pybind11::detail::npy_api::get();
   lstm_native::bindings::register_runtime(m);
   lstm_native::bindings::register_random(m);
+  lstm_native::bindings::register_weights(m);
   lstm_native::bindings::register_network(m);
   lstm_native::bindings::register_inference(m);
   lstm_native::bindings::register_stream(m);

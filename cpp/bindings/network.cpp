@@ -1,4 +1,4 @@
-// The network: pack, forward, record, backward, step.
+// The network: forward, record, backward, step.
 //
 // Owns: turning arrays into sequences, and back. All checks that keep memory safe are made here,
 // before the first pointer is taken (for plain calls in inference.cpp); the wording a user sees is
@@ -18,39 +18,6 @@ struct PyTape {
   py::object x, y;             // what the tape reads and does not own
   std::vector<Index> x_shape;  // when it was recorded
 };
-
-Config config_of(py::handle input_size, py::handle hidden_size, py::handle num_layers,
-                 py::handle bias, py::handle bidirectional, py::handle proj_size) {
-  const Config config{integer(input_size, "input_size"),       integer(hidden_size, "hidden_size"),
-                      integer(num_layers, "num_layers"),       boolean(bias, "bias"),
-                      boolean(bidirectional, "bidirectional"), integer(proj_size, "proj_size")};
-  if (config.input_size < 0 || config.hidden_size < 1 || config.num_layers < 1 ||
-      config.proj_size < 0 || (config.proj_size > 0 && config.proj_size >= config.hidden_size))
-    throw py::value_error(
-        "sizes should be input_size >= 0, hidden_size >= 1, num_layers >= 1 and "
-        "0 <= proj_size < hidden_size");
-  return config;
-}
-
-template <class T>
-py::object pack_as(py::handle parameters, const Config& config) {
-  const auto flat = exact_view<const T>(parameters, "parameters", {config.parameters()});
-  py::object packed = empty<PyWeights>();
-  auto& shared = packed.cast<PyWeights&>().value;
-  unlocked(flops(config, 1),
-           [&] { shared = std::make_shared<const Weights<T>>(config, flat.data); });
-  return packed;
-}
-
-py::object pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
-                py::handle num_layers, py::handle bias, py::handle bidirectional,
-                py::handle proj_size) {
-  const Config config =
-      config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size);
-  if (array_argument(parameters, "parameters").dtype().equal(py::dtype::of<float>()))
-    return pack_as<float>(parameters, config);
-  return pack_as<double>(parameters, config);
-}
 
 // What a call brings, still as Python objects.
 struct Arguments {
@@ -334,20 +301,10 @@ void run_step(py::handle weights, py::handle x, py::handle y, py::handle h, py::
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
 
-Index parameter_count(py::handle input_size, py::handle hidden_size, py::handle num_layers,
-                      py::handle bias, py::handle bidirectional, py::handle proj_size) {
-  return config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size)
-      .parameters();
-}
-
 }  // namespace
 
 void register_network(py::module_& m) {
   using py::arg;
-  register_class<PyWeights>(m, "Weights").def_property_readonly("nbytes", [](py::handle self) {
-    return std::visit([](const auto& shared) { return shared->nbytes(); },
-                      instance<PyWeights>(self, "self", "Weights").value);
-  });
   const auto with_tape = [](py::handle self, const auto& f) {
     return std::visit(f, instance<PyTape>(self, "self", "Tape").value);
   };
@@ -359,10 +316,6 @@ void register_network(py::module_& m) {
       .def_property_readonly("nbytes", [with_tape](py::handle self) {
         return with_tape(self, [](const auto& t) { return t->nbytes(); });
       });
-  m.def("parameter_count", &parameter_count, arg("input_size"), arg("hidden_size"),
-        arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"));
-  m.def("pack", &pack, arg("parameters"), arg("input_size"), arg("hidden_size"), arg("num_layers"),
-        arg("bias"), arg("bidirectional"), arg("proj_size"));
   m.def("forward", &run_forward, arg("weights"), arg("x"), arg("y"), arg("h"), arg("c"),
         arg("lengths"), arg("batch_sizes"), arg("order"), arg("dropout"), arg("generator"),
         arg("resets") = py::none(), arg("cells") = py::none());

@@ -49,11 +49,17 @@ class ConfiguredLSTM(Loadable):
         TypeError, RuntimeError
             A value is not an array of floats.
         """
-        network = cls.__new__(cls)
-        network.batch_first = arguments.boolean(batch_first, "batch_first")
+        network = cls._blank()
+        network.batch_first = batch_first
+        network._read(state_dict, prefix)
+        return network
+
+    @classmethod
+    def _blank(cls) -> Self:
+        network = super()._blank()
+        network.batch_first = False
         network.dropout = 0.0
         network.generator = None
-        network._read(state_dict, prefix)
         return network
 
     @property

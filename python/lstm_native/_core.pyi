@@ -34,6 +34,7 @@ class Generator:
 class Weights:
     @property
     def nbytes(self) -> int: ...
+    def panels(self) -> FloatArray: ...
 
 @final
 class Tape:
@@ -51,6 +52,15 @@ class Stream:
 
 def pack(
     parameters: FloatArray,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    bidirectional: bool,
+    proj_size: int,
+) -> Weights: ...
+def use_packed(
+    panels: FloatArray,
     input_size: int,
     hidden_size: int,
     num_layers: int,

@@ -9,7 +9,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
-from lstm_native import checkpoints, inventory
+from lstm_native import _panels, checkpoints, inventory
+from lstm_native._checks import arguments, state
 from lstm_native._module import Module
 
 
@@ -25,7 +26,12 @@ class Loadable(Module):
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], prefix: str | None = None, **options: Any
+        cls,
+        path: str | os.PathLike[str],
+        prefix: str | None = None,
+        *,
+        mmap: bool = False,
+        **options: Any,
     ) -> Self:
         """Make a network of the weights in a file, ready to serve: in evaluation mode.
 
@@ -36,6 +42,11 @@ class Loadable(Module):
         prefix : str, optional
             Which LSTM (or cell) of the file, as :func:`find_lstms` lists them; not needed if there
             is one.
+        mmap : bool
+            Whether to read the weights where the file has them: nothing is copied, a page enters
+            memory when it is touched, and processes that map one file have it in memory once. For
+            files written by ``save(path, network, packed=True)``. The first change, :meth:`train`
+            among them, moves the parameters into memory of the network's own.
         **options
             For an LSTM `batch_first` and `dropout`, instead of what the file tells. Files of ONNX
             and Keras tell the former; whole modules of torch, and files written by
@@ -45,19 +56,30 @@ class Loadable(Module):
         ------
         ValueError
             The file cannot be read or holds no LSTM under `prefix`; or, without a prefix, several,
-            which the message lists with their sizes.
+            which the message lists with their sizes. With `mmap`: the file has no packed copy,
+            or one for another instruction set, dtype or version.
         ImportError
             The package that reads this kind of file is not installed; the message names the extra.
         OSError
             The file cannot be read.
         TypeError, RuntimeError
             `prefix` or an option is of a wrong type or name; a value is not an array of floats.
+
+        Notes
+        -----
+        Who truncates a file that is mapped, or writes into it, ends or misleads those that read it.
+        `save` replaces files and does no harm: networks go on with the old one.
         """
+        mmap = arguments.boolean(mmap, "mmap")
         contents = checkpoints.read(path)
         try:
             if prefix is None:
                 prefix = inventory.prefix_of_only(contents.arrays, cell=cls._cell)
-            network = cls.from_state_dict(contents.arrays, prefix)
+            if mmap:
+                network = cls._blank()
+                network._lie_in(contents, prefix)
+            else:
+                network = cls.from_state_dict(contents.arrays, prefix)
             for name in network._options():
                 if f"{prefix}{name}" in contents.notes and name not in options:
                     setattr(network, name, contents.option(f"{prefix}{name}"))
@@ -68,3 +90,17 @@ class Loadable(Module):
                 raise TypeError(f"{cls.__name__}.from_file() has no option {name!r}")
             setattr(network, name, value)
         return network
+
+    @classmethod
+    def _blank(cls) -> Self:
+        """Make a network that has its options, as a state dict leaves them, and nothing else."""
+        return cls.__new__(cls)
+
+    def _lie_in(self, contents: checkpoints.Contents, prefix: str) -> None:
+        """Become the network whose parameters and packed copy lie in a mapped file."""
+        config, arrays = self._found(contents.arrays, prefix)
+        dtype = state.widest_float(arrays.values())
+        packed = _panels.mapped_weights(contents.arrays, contents.notes, config, dtype)
+        self._configure(config, dtype, _panels.borrowed(list(arrays.values()), dtype))
+        self.eval()
+        self._packed = packed

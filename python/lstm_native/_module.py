@@ -1,21 +1,21 @@
 """What an LSTM and a cell have in common: their parameters, modes, state dicts and pickles.
 
-Owns the one flat buffer, the views handed out of it, and the packed copy the kernels read. Must not
-know how a network is called.
+Owns what a user sees of the memory that the parameters lie in, which `_memory` owns. Must not know
+how a network is called.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
-from sys import getrefcount
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lstm_native import _forks, functional, parameters
+from lstm_native import _panels, parameters
 from lstm_native._checks import arguments, gradients, state
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native._memory import Memory
 from lstm_native.parameters import Config, FloatArray, Shape
 from lstm_native.random import default_generator
 
@@ -64,90 +64,10 @@ class IncompatibleKeys(NamedTuple):
         )
 
 
-class Module:
-    """The base of LSTM and LSTMCell.
+class Module(Memory):
+    """The base of LSTM and LSTMCell."""
 
-    All parameters lie in one buffer. In training mode it is writable and every call packs it for
-    the kernels. In evaluation mode every array handed out is read-only and the packed copy is kept.
-
-    Setting ``writeable`` reaches only the arrays handed out: a slice, or any other plain ndarray a
-    caller made of one in training mode, stays writable. NumPy makes it refer to the owner of the
-    buffer, so the packed copy is kept only while the owner has no more references than when nobody
-    else had any; otherwise each call packs. Nothing needs to be checked after that, since new views
-    of read-only arrays are read-only. Holding a parameter itself (an optimizer does, and a state
-    dict) costs nothing. What refers to a parameter instead of the buffer looks just like that and
-    cannot be seen: memory shared in training mode by a memoryview, DLPack, ``torch.from_numpy`` or
-    ``as_strided``, or a subclass (matrix, masked array). Call :meth:`train` before writing there.
-    """
-
-    # Slots keep all this apart from what a caller or a subclass adds, which is in __dict__.
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_changes",
-        "_config",
-        "_dtype",
-        "_flat",
-        "_identity",
-        "_lock",
-        "_owner",
-        "_packed",
-        "_training",
-        "_unshared",
-        "_views",
-    )
-
-    _cell: ClassVar[bool]
-
-    def _configure(self, config: Config, dtype: np.dtype[Any]) -> None:
-        count = arguments.allocatable(config, dtype)
-        self._config = config
-        self._dtype = dtype
-        self._training = True
-        self._packed: functional.Weights | None = None
-        self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
-        self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
-        self._identity = object()  # held by tapes
-        self._owner = np.empty(count, dtype)
-        self._flat = self._owner[:]
-        self._views = parameters.views(self._owner, config, cell=self._cell)
-        self._unshared = getrefcount(self._owner)
-
-    def _arrays(self) -> list[FloatArray]:
-        return [self._owner, self._flat, *self._views.values()]
-
-    def _weights(self) -> functional.Weights | None:
-        if self._training:
-            return functional.pack(self._owner, self._config)
-        with self._lock:
-            changes = self._changes
-            weights = functional.pack(self._owner, self._config)
-            unshared = getrefcount(self._owner) == self._unshared
-            # The mode may have changed while we waited.
-            if unshared and not self._training and changes == self._changes:
-                self._packed = weights
-        return weights
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Let the block write to the buffer, in evaluation mode too; the packed copy is dropped."""
-        with self._lock:
-            self._packed = None
-            self._owner.flags.writeable = True
-            try:
-                yield
-            finally:
-                self._changes += 1
-                self._packed = None
-                self._owner.flags.writeable = self._training
-
-    def _write(self, values: Mapping[str, Any]) -> None:
-        # Copies first: values may be views into the buffer, and nothing may fail half way.
-        fresh = {name: np.array(value, self._dtype) for name, value in values.items()}
-        with self._changing():
-            views = parameters.views(self._owner, self._config, cell=self._cell)
-            for name, value in fresh.items():
-                views[name][...] = value
+    __slots__ = ()
 
     # --- modes ---
 
@@ -163,6 +83,9 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Enter training mode (parameters writable, dropout on), or leave it; returns self.
 
+        A network whose parameters lie in a file or a shared pickle gets them in memory of its own;
+        arrays handed out before stay what and where they were.
+
         Parameters
         ----------
         mode : bool
@@ -176,6 +99,8 @@ class Module:
         mode = arguments.mode(mode)
         if mode is not self._training:
             with self._lock:
+                if mode:
+                    self._own()
                 self._training = mode
                 self._changes += 1
                 self._packed = None
@@ -340,32 +265,46 @@ class Module:
 
     def _read(self, state_dict: Mapping[str, Any], prefix: str) -> None:
         """Become the network of which `state_dict` holds the parameters, in evaluation mode."""
+        config, arrays = self._found(state_dict, prefix)
+        self._configure(config, state.widest_float(arrays.values()))
+        self.load_state_dict(arrays)
+        self.eval()
+
+    def _found(
+        self, state_dict: Mapping[str, Any], prefix: str
+    ) -> tuple[Config, dict[str, NDArray[Any]]]:
         state.mapping(state_dict, prefix)
         config = parameters.config_from_state_dict(state_dict, prefix, cell=self._cell)
         if not self._cell:
             arguments.lstm_sizes(**asdict(config))  # an LSTM has no sizes of zero
-        arrays = state.under_prefix(state_dict, prefix, parameters.shapes(config, cell=self._cell))
-        self._configure(config, state.widest_float(arrays.values()))
-        self.load_state_dict(arrays)
-        self.eval()
+        names = parameters.shapes(config, cell=self._cell)
+        return config, state.under_prefix(state_dict, prefix, names)
 
     def _options(self) -> dict[str, Any]:
         """What a pickle must hold beyond sizes and parameters, as settable attributes."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
+        snapshot = self._owner.copy()
+        # What is read-only may be used where the reader of the pickle has it.
+        snapshot.flags.writeable = self._training
         return {
             "config": asdict(self._config),
             "dtype": self._dtype.name,
             "training": self._training,
-            "parameters": self._owner.copy(),
+            "parameters": snapshot,
             "options": self._options(),
             "attributes": dict(self.__dict__),
         }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
-        self._configure(Config(**pickled["config"]), np.dtype(pickled["dtype"]))
-        self._write(self.parameter_views(pickled["parameters"]))
+        config, dtype = Config(**pickled["config"]), np.dtype(pickled["dtype"])
+        flat = pickled["parameters"]
+        if not pickled["training"] and _panels.may_lend(flat, config.parameter_count, dtype):
+            self._configure(config, dtype, np.asarray(flat))
+        else:
+            self._configure(config, dtype)
+            self._write(self.parameter_views(flat))
         self.__dict__.update(pickled["attributes"])
         for name, value in pickled["options"].items():
             setattr(self, name, value)

@@ -77,8 +77,10 @@ class LSTMCell(Loadable):
         self._configure(config, arguments.float_dtype(dtype))
         self.reset_parameters()
 
-    def _configure(self, config: Config, dtype: np.dtype[Any]) -> None:
-        super()._configure(config, dtype)
+    def _configure(
+        self, config: Config, dtype: np.dtype[Any], borrowed: FloatArray | None = None
+    ) -> None:
+        super()._configure(config, dtype, borrowed)
         if not config.bias:
             self.__dict__.update(bias_ih=None, bias_hh=None)
 

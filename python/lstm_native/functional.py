@@ -54,7 +54,6 @@ class Inner(NamedTuple):
 
 NOTHING = Inner()
 
-
 # A call in evaluation mode that needs neither conversion nor explanation, wholly in the core: exact
 # C-contiguous ndarrays of the network's dtype and fitting shapes. None for any other call.
 infer = _core.infer
@@ -159,17 +158,21 @@ def pack(flat: FloatArray, config: Config) -> Weights | None:
 
     None for a cell of no units, which the core does not know: there is nothing to compute.
     """
-    if config.hidden_size == 0:
-        return None
-    return _core.pack(
-        flat,
-        config.input_size,
-        config.hidden_size,
-        config.num_layers,
-        bool(config.bias),
-        bool(config.bidirectional),
-        config.proj_size,
-    )
+    return None if config.hidden_size == 0 else _core.pack(flat, *_sizes(config))
+
+
+def use_packed(panels: FloatArray, config: Config) -> Weights:
+    """Weights that `pack` made and ``panels()`` gave, used where they lie; ValueError if too few.
+
+    They must have been packed by the same ISA of the same version.
+    """
+    return _core.use_packed(panels, *_sizes(config))
+
+
+def _sizes(config: Config) -> tuple[int, int, int, bool, bool, int]:
+    """What the core calls a network by."""
+    plain = bool(config.bias), bool(config.bidirectional)
+    return (config.input_size, config.hidden_size, config.num_layers, *plain, config.proj_size)
 
 
 def _time_major(array: FloatArray, layout: Layout) -> FloatArray:

@@ -45,6 +45,8 @@ class World:
         self.files = [os.path.join(folder, f"large.{kind}") for kind in ("npz", "safetensors")]
         for path in self.files:
             lstm_native.save(path, self.large)
+        self.mapped = os.path.join(folder, "mapped.safetensors")
+        lstm_native.save(self.mapped, self.evaluating, packed=True)
         self.held: list[Any] = []
 
     def bits(self) -> list[bytes]:
@@ -117,6 +119,12 @@ def public(world: World) -> Iterator[Operation]:
             f"from_file {kind}", lambda _, p=path: LSTM.from_file(p), least=LEAST_OF_FILES
         )
 
+    def mapped() -> LSTM:
+        return LSTM.from_file(world.mapped, mmap=True)
+
+    yield Operation("forward, mapped", lambda network: network(x), mapped)
+    yield Operation("train, mapped", lambda network: network.train(), mapped)
+
 
 def core(world: World) -> Iterator[Operation]:
     """The compiled core's functions, called without the Python above them."""
@@ -142,6 +150,8 @@ def core(world: World) -> Iterator[Operation]:
         _core.backward(tape, y, dx, h, c, gradients, False)
 
     yield Operation("pack", lambda _: _core.pack(parameters, *sizes))
+    yield Operation("use_packed", lambda p: _core.use_packed(p, *sizes), weights.panels)
+    yield Operation("panels", lambda _: weights.panels())
     yield Operation("infer", lambda _: _core.infer(weights, x, None, False))
     yield Operation("infer_cell", lambda _: _core.infer_cell(cell, x[0], None))
     yield Operation("record", lambda _: record())

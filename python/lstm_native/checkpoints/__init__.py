@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_native._checks import arguments
 from lstm_native._checks.arrays import as_ndarray
 from lstm_native.checkpoints.contents import Contents, State, extent
 
@@ -43,6 +44,14 @@ class Savable(Protocol):
 
     def metadata(self) -> Mapping[str, str]:
         """Attributes as JSON, by name."""
+
+
+@runtime_checkable
+class Packable(Savable, Protocol):
+    """A network that is packed for the kernels."""
+
+    def _packed_copy(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+        """What goes before its arrays, by name, and the notes on that."""
 
 
 def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
@@ -149,6 +158,8 @@ def save(
     path: str | os.PathLike[str],
     state: Mapping[str, NDArray[Any]] | Savable,
     metadata: Mapping[str, str] | None = None,
+    *,
+    packed: bool = False,
 ) -> None:
     """Write arrays to a weight file, whole or not at all.
 
@@ -164,14 +175,20 @@ def save(
     metadata : mapping of str to str, optional
         Notes for the header of a safetensors file, or the comment of an npz archive. A network that
         is part of a state has its own under its prefix: ``lstm.metadata("encoder.")``.
+    packed : bool
+        Whether to add the packed copy that the kernels read, for ``from_file(path, mmap=True)``:
+        it makes the file twice as large. For a network, and safetensors, whose other readers see
+        one more array. The copy serves machines with this instruction set (:func:`isa`) and this
+        version; elsewhere the file can be read, but not mapped.
 
     Raises
     ------
     ValueError
-        Unknown suffix, a name the format cannot hold, or more metadata than npz can.
+        Unknown suffix, a name the format cannot hold, or more metadata than npz can. With
+        `packed`: a suffix other than ``.safetensors``, or a cell of no hidden units.
     TypeError
         A name or a note is not a str, a value is not an ndarray, or its dtype has no place in the
-        format.
+        format. With `packed`: `state` is not a network.
     OSError
         The file cannot be written. What stood there before still does.
 
@@ -185,6 +202,13 @@ def save(
     """
     from lstm_native.checkpoints import npz_file, safetensors_file
 
+    before: Mapping[str, NDArray[Any]] = {}
+    if arguments.boolean(packed, "packed"):
+        if not isinstance(state, Packable):
+            kind = type(state).__name__
+            raise TypeError(f"save(path, network, packed=True) needs a network, got {kind}")
+        before, notes_on_it = state._packed_copy()
+        metadata = {**notes_on_it, **(metadata or {})}
     if isinstance(state, Savable):
         metadata = {**state.metadata(), **(metadata or {})}
         state = state.state_dict()
@@ -193,9 +217,12 @@ def save(
         raise TypeError(f"save(path, state): state should map names to ndarrays, got {kind}")
     path = os.fsdecode(path)
     suffix = os.path.splitext(path)[1]
-    if suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"{path}: the suffix should be {' or '.join(_SUFFIXES)}, got {suffix!r}")
+    suffixes = _SUFFIXES[:1] if packed else _SUFFIXES
+    if suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: the suffix should be {' or '.join(suffixes)}, got {suffix!r}")
     write = npz_file.write if suffix.lower() == ".npz" else safetensors_file.write
+    if packed:
+        write, state = safetensors_file.write_in_order, {**before, **state}
     arrays = {_text(name, "state"): _array(name, value) for name, value in state.items()}
     notes = None
     if metadata is not None:

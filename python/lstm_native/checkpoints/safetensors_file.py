@@ -2,7 +2,8 @@
 
 Owns the way from the header to arrays, and its table of dtypes. The package, imported on first use,
 judges the file; reading the header again is needed since it gives no offsets and, without
-``ml_dtypes``, no bfloat16. Must not know other formats.
+``ml_dtypes``, no bfloat16. Files to be mapped are written here: the package orders arrays by name.
+Must not know other formats.
 """
 
 import json
@@ -16,6 +17,8 @@ from lstm_native.checkpoints.contents import Array, Contents
 
 # Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
 LARGEST_HEADER = 1_000_000
+
+PAGE = 4096  # bytes; no CPU has smaller ones
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("u1"),
@@ -77,6 +80,26 @@ def write(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> 
         if array.dtype not in _WRITTEN:
             raise TypeError(f"state[{name!r}]: a safetensors file cannot hold {array.dtype}")
     safetensors.numpy.save_file(arrays, path, notes)
+
+
+def write_in_order(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> None:
+    """Write C-contiguous little-endian arrays one after the other, the first at a page's start."""
+    names = {dtype: name for name, dtype in _DTYPES.items() if name not in ("BOOL", "BF16")}
+    header: dict[str, Any] = {"__metadata__": notes or {}}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": names[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % PAGE)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays.values():
+            file.write(array.data)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

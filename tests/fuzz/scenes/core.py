@@ -29,9 +29,9 @@ class CoreScene(Scene):
 
     calls: ClassVar[tuple[str, ...]] = (
         *["forward"] * 6, *["record"] * 3, *["backward"] * 6, *["step"] * 2, *["infer"] * 3,
-        *["infer_cell"] * 2, "pack", "pack", "count", "stream", "stream_step", "stream_step",
-        "generator", "seed", "uniform", "set_state", "activation", "threads", "dealing",
-        "peaks", "blank",
+        *["infer_cell"] * 2, "pack", "pack", "use_packed", "count", "stream", "stream_step",
+        "stream_step", "generator", "seed", "uniform", "set_state", "activation", "threads",
+        "dealing", "peaks", "blank",
     )  # fmt: skip
 
     def __init__(self, choices: Choices) -> None:
@@ -63,6 +63,16 @@ class CoreScene(Scene):
         if self.choices.chance(6):
             arguments["num_layers"] = 2**40
         return Call(_core.pack, arguments, REFUSED, right=arguments["num_layers"] == self.L)
+
+    def use_packed(self) -> Call:
+        arguments = {"panels": self.weights.panels(), **self.network}
+
+        def use_and_run(**given: Any) -> Any:
+            call = self.step()
+            call.arguments["weights"] = _core.use_packed(**given)
+            return call() if self.D == 1 else None
+
+        return Call(use_and_run, arguments, REFUSED)
 
     def count(self) -> Call:
         return Call(_core.parameter_count, dict(self.network), REFUSED)

@@ -124,7 +124,8 @@ class FileScene(NetworkScene):
     def __init__(self, choices: Choices) -> None:
         super().__init__(choices)
         self.path = choices.pick(("a.npz", "a.safetensors"))
-        lstm_native.save(self.path, self.lstm)
+        self.mapped = self.path.endswith(".safetensors") and choices.chance(2)
+        lstm_native.save(self.path, self.lstm, packed=self.mapped)
 
     def state(self) -> Any:
         return super().state(), os.path.getsize(self.path)
@@ -132,6 +133,8 @@ class FileScene(NetworkScene):
     def save(self) -> Call:
         state = self.lstm if self.choices.chance(4) else dict(self.lstm.state_dict())
         arguments = {"path": f"b{self.path}", "state": state, "metadata": {"a": "b"}}
+        if self.mapped and state is self.lstm:
+            arguments["packed"] = True
         return Call(lstm_native.save, arguments, documented(lstm_native.save))
 
     def read(self) -> Call:
@@ -140,6 +143,7 @@ class FileScene(NetworkScene):
 
     def from_file(self) -> Call:
         arguments = {"path": self.path, "prefix": "", "batch_first": True, "dropout": 0.5}
+        arguments["mmap"] = self.mapped
         return Call(LSTM.from_file, arguments, documented(LSTM.from_file))
 
 

@@ -1,0 +1,128 @@
+"""The memory of a network: its parameters, and the packed copy of them that the kernels read.
+
+Owns the one flat buffer, the views handed out of it, when it may be written to, and when the packed
+copy is kept. Must not know how a network is called, nor what its attributes are.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from sys import getrefcount
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lstm_native import _forks, _panels, functional, parameters
+from lstm_native._checks import arguments
+from lstm_native.parameters import Config, FloatArray
+
+
+class Memory:
+    """One buffer that all parameters lie in, and its packed copy.
+
+    In training mode the buffer is writable and every call packs it for the kernels. In evaluation
+    mode every array handed out is read-only and the packed copy is kept.
+
+    Setting ``writeable`` reaches only the arrays handed out: a slice, or any other plain ndarray a
+    caller made of one in training mode, stays writable. NumPy makes it refer to the owner of the
+    buffer, so the packed copy is kept only while the owner has no more references than when nobody
+    else had any; otherwise each call packs. Nothing needs to be checked after that, since new views
+    of read-only arrays are read-only. Holding a parameter itself (an optimizer does, and a state
+    dict) costs nothing. What refers to a parameter instead of the buffer looks just like that and
+    cannot be seen: memory shared in training mode by a memoryview, DLPack, ``torch.from_numpy`` or
+    ``as_strided``, or a subclass (matrix, masked array). Call ``train()`` before writing there.
+
+    A network in evaluation mode may borrow its buffer: the memory of a file, or of a pickle, that
+    nobody may write to. Before the first change it moves into memory of its own.
+    """
+
+    # Slots keep all this apart from what a caller or a subclass adds, which is in __dict__.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_borrowed",
+        "_changes",
+        "_config",
+        "_dtype",
+        "_flat",
+        "_identity",
+        "_lock",
+        "_owner",
+        "_packed",
+        "_training",
+        "_unshared",
+        "_views",
+    )
+
+    _cell: ClassVar[bool]
+
+    def _configure(
+        self, config: Config, dtype: np.dtype[Any], borrowed: FloatArray | None = None
+    ) -> None:
+        count = arguments.allocatable(config, dtype)
+        self._config = config
+        self._dtype = dtype
+        self._training = True
+        self._packed: functional.Weights | None = None
+        self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
+        self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
+        self._identity = object()  # held by tapes
+        self._borrowed = borrowed is not None
+        self._adopt(np.empty(count, dtype) if borrowed is None else borrowed)
+        self._unshared = getrefcount(self._owner)
+
+    def _adopt(self, owner: FloatArray) -> None:
+        views = owner[:], parameters.views(owner, self._config, cell=self._cell)
+        self._owner, (self._flat, self._views) = owner, views
+
+    def _own(self) -> None:
+        """Move borrowed parameters into memory of the network's own; the lock is held."""
+        if self._borrowed:
+            fresh = self._owner.copy()
+            fresh.flags.writeable = self._training
+            self._adopt(fresh)
+            self._borrowed = False
+            del fresh
+            self._unshared = getrefcount(self._owner)
+
+    def _packed_copy(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
+        weights = self._packed or self._weights()
+        if weights is None:
+            raise ValueError("packed=True: a cell of no hidden units has nothing to pack")
+        return {_panels.ARRAY: weights.panels()}, {_panels.NOTE: _panels.packing(self._dtype)}
+
+    def _arrays(self) -> list[FloatArray]:
+        return [self._owner, self._flat, *self._views.values()]
+
+    def _weights(self) -> functional.Weights | None:
+        if self._training:
+            return functional.pack(self._owner, self._config)
+        with self._lock:
+            changes = self._changes
+            weights = functional.pack(self._owner, self._config)
+            unshared = self._borrowed or getrefcount(self._owner) == self._unshared
+            # The mode may have changed while we waited.
+            if unshared and not self._training and changes == self._changes:
+                self._packed = weights
+        return weights
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let the block write to the buffer, in evaluation mode too; the packed copy is dropped."""
+        with self._lock:
+            self._own()
+            self._packed = None
+            self._owner.flags.writeable = True
+            try:
+                yield
+            finally:
+                self._changes += 1
+                self._packed = None
+                self._owner.flags.writeable = self._training
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        # Copies first: values may be views into the buffer, and nothing may fail half way.
+        fresh = {name: np.array(value, self._dtype) for name, value in values.items()}
+        with self._changing():
+            views = parameters.views(self._owner, self._config, cell=self._cell)
+            for name, value in fresh.items():
+                views[name][...] = value
