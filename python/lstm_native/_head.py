@@ -67,7 +67,8 @@ class Head:
         # einsum rather than `@`: it does not call BLAS, whose bits depend on the number of rows and
         # may depend on its threads.
         scores: NDArray[Any] = np.einsum("...f,cf->...c", features, self.weight)
-        return scores + self.bias
+        scores += self.bias
+        return scores
 
     def backward(self, features: NDArray[Any], grad_scores: NDArray[Any]) -> HeadGradients:
         """Differentiate :meth:`scores` of `features` (N, F), given the gradient of its result."""

@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
+from lstm_native import LSTM
 from lstm_native._checks import arguments
 from lstm_native._head import Head
 from lstm_native.parameters import Config
@@ -27,6 +28,15 @@ Array = NDArray[Any]
 
 class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     """The base of LSTMClassifier and LSTMRegressor."""
+
+    lstm_: LSTM
+    coef_: Array
+    intercept_: Array
+    n_features_in_: int
+    n_outputs_: int
+    _pooling: str
+    _history: History
+    _optimizer_state: dict[str, Array] | None
 
     def __init__(
         self,
@@ -138,7 +148,9 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         arguments.allocatable(config, settings.dtype)
         if goes_on:
             # Copies: the arrays may be a file's, and read-only.
-            model = Model(self.lstm_, Head(self.coef_.copy(), self.intercept_.copy()), self.pooling)
+            model = Model(
+                self.lstm_, Head(self.coef_.copy(), self.intercept_.copy()), settings.pooling
+            )
         else:
             outputs = self._outputs(targets, known)
             model = Model.random(config, outputs, settings.pooling, settings.dtype, random)
@@ -147,6 +159,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         model.lstm.dropout = settings.dropout
         for name, value in known.items():
             setattr(self, name, value)
+        self._pooling = model.pooling
         self.lstm_, self.coef_, self.intercept_ = model.lstm, model.head.weight, model.head.bias
 
         def validate() -> float:
@@ -227,7 +240,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _scores(self, X: Any, lengths: ArrayLike | None) -> Array:
         check_is_fitted(self)
         data = read(self, X, lengths, dtype=self.lstm_.dtype, fitted=True)
-        return Model(self.lstm_, Head(self.coef_, self.intercept_), self.pooling).scores(data)
+        return Model(self.lstm_, Head(self.coef_, self.intercept_), self._pooling).scores(data)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

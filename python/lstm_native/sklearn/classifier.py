@@ -283,7 +283,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         return float(accuracy_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
     def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
-        shape = np.shape(y)
+        shape = np.asarray(y).shape
         if len(shape) == 2 and shape[1] > 1:
             raise ValueError(
                 f"y should be a 1d array of a label per sequence, got an array of shape {shape}. "

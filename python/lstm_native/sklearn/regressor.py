@@ -154,6 +154,11 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         """Give R^2, the mean over all values of a sequence; parameters as :meth:`fit`."""
         return float(r2_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
         y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
         values: Array = check_array(

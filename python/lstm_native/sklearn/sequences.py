@@ -126,11 +126,11 @@ def _laid_out(estimator: Any, X: Any, lengths: ArrayLike | None) -> tuple[NDArra
 
 def _of_an_array(array: NDArray[Any], lengths: ArrayLike | None) -> tuple[NDArray[Any], Indices]:
     if array.ndim != 3:
-        text = f"Expected 3D array, got {array.ndim}D array instead. {FORMS}."
+        text = f"Expected 3D array, got {array.ndim}D array instead. {FORMS}. Reshape your data"
         if array.ndim == 2:
             text += (
-                " Reshape your data: X[:, :, None] where a column of X is a step, X[:, None, :] "
-                "where a row is one, [X] where X is one sequence"
+                ": X[:, :, None] where a column of X is a step, X[:, None, :] where a row is a "
+                "sequence of one step, [X] where X is one sequence"
             )
         raise ValueError(text)
     N, T, features = array.shape

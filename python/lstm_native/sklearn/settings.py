@@ -6,7 +6,7 @@ Owns their types and ranges, and errors in scikit-learn's words. Must not know d
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -89,46 +89,54 @@ class _Reader:
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
 
-    def refuse(self, name: str, wanted: str) -> Any:
+    def refuse(self, name: str, wanted: str) -> NoReturn:
         raise ValueError(
             f"The {name!r} parameter of {type(self._estimator).__name__} must be {wanted}. "
             f"Got {getattr(self._estimator, name)!r} instead."
         )
 
     def whole(self, name: str, least: int) -> int:
-        value = getattr(self._estimator, name)
+        value = self._given(name)
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             self.refuse(name, f"an int in the range [{least}, inf)")
         return int(value)
 
     def real(self, name: str, least: float, most: float = math.inf) -> float:
-        value = getattr(self._estimator, name)
-        if (
-            not isinstance(value, Real)
-            or isinstance(value, bool)
-            or not (least <= value <= most and math.isfinite(value))
-        ):
+        value = self._number(name)
+        if value is None or not (least <= value <= most and math.isfinite(value)):
             end = f"{most}]" if math.isfinite(most) else "inf)"
             self.refuse(name, f"a float in the range {'(' if least < 0 else '['}{least}, {end}")
-        return float(value)
+        return value
 
     def limit(self, name: str) -> float:
         """What may be infinite, of which None is another word."""
-        value = getattr(self._estimator, name)
-        if value is None:
+        if self._given(name) is None:
             return math.inf
-        if not isinstance(value, Real) or isinstance(value, bool) or not value > 0:
+        value = self._number(name)
+        if value is None or not value > 0:
             self.refuse(name, "None or a number in the range (0, inf]")
-        return float(value)
+        return value
 
     def flag(self, name: str) -> bool:
-        value = getattr(self._estimator, name)
+        value = self._given(name)
         if not isinstance(value, bool | np.bool_ | Integral):
             self.refuse(name, "a bool")
         return bool(value)
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = getattr(self._estimator, name)
+        value = self._given(name)
         if not isinstance(value, str) or value not in choices:
             self.refuse(name, f"a str among {{{', '.join(map(repr, choices))}}}")
-        return value
+        return str(value)
+
+    def _given(self, name: str) -> Any:
+        return getattr(self._estimator, name)
+
+    def _number(self, name: str) -> float | None:
+        value = self._given(name)
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return None
+        try:
+            return float(value)
+        except OverflowError:  # an int beyond every float
+            return math.inf
