@@ -224,17 +224,15 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`fit`; or `classes` are missing in the first call, or differ in a later one.
         """
-        known: dict[str, Any] = {}
-        if classes is not None:
-            given = unique_labels(classes)
-            if hasattr(self, "classes_") and not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                    f"{self.classes_!r}"
-                )
-            known["classes_"] = given
-        elif not hasattr(self, "classes_"):
+        if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
+        every = self.classes_ if classes is None else unique_labels(classes)
+        if hasattr(self, "classes_") and not np.array_equal(every, self.classes_):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+        known = {"classes_": every}
         return self._fit(X, y, sample_weight, lengths, incremental=True, known=known)
 
     def predict(self, X: Any, lengths: ArrayLike | None = None) -> NDArray[Any]:

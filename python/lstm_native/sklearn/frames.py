@@ -68,7 +68,7 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError, TypeError
             X or `lengths` of a wrong form; or what the transformer raises.
         """
-        data = read(self, X, lengths, dtype="numeric", fitted=False, finite=False)
+        data = read(self, X, lengths, dtype=None, fitted=False, finite=False)
         self.transformer_ = clone(self.transformer).fit(data.frames)
         self.n_features_in_ = data.frames.shape[1]
         return self
@@ -94,7 +94,7 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Before `fit`.
         """
         check_is_fitted(self)
-        data = read(self, X, None, dtype="numeric", fitted=True, finite=False)
+        data = read(self, X, None, dtype=None, fitted=True, finite=False)
         frames = self.transformer_.transform(data.frames)
         frames = frames.toarray() if issparse(frames) else np.asarray(frames)
         if isinstance(X, list | tuple) or np.ndim(X) == 1:

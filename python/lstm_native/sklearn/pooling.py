@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_native.packing import PackedSequence, _frames
+from lstm_native.packing import PackedSequence, _conjugate, _frames
 
 Array: TypeAlias = NDArray[Any]
 # What `LSTM.backward` takes: the gradients of the output, and of (h_n, c_n).
@@ -33,35 +33,38 @@ def last(output: PackedSequence, h_n: Array, directions: int) -> Pooled:
 
 def mean(output: PackedSequence, h_n: Array, directions: int) -> Pooled:
     """Give the mean of the output over all steps."""
+    N = int(output.batch_sizes[0])
+    count = _conjugate(output.batch_sizes, N)[:, None]  # of steps, the longest sequence first
     # Step by step, in float64: a row's bits must not depend on the rows beside it.
-    total = np.zeros((int(output.batch_sizes[0]), output.data.shape[1]))
-    count = np.zeros(len(total), np.int64)
-    for _, frames in _steps(output):
+    total = np.zeros((N, output.data.shape[1]))
+    for frames in _steps(output, output.data):
         total[: len(frames)] += frames
-        count[: len(frames)] += 1
-    result = (total / count[:, None]).astype(output.data.dtype)
+    result = (total / count).astype(output.data.dtype)
 
     def pull(grad: Array) -> Seed:
         row, _ = _frames(output.batch_sizes, None)
-        share = (grad[output.sorted_indices] / count[:, None]).astype(grad.dtype)
+        share = (grad[output.sorted_indices] / count).astype(grad.dtype)
         return share.take(row, axis=0), None
 
     return result[output.unsorted_indices], pull
 
 
 def maximum(output: PackedSequence, h_n: Array, directions: int) -> Pooled:
-    """Give the largest value of each feature over all steps; its first, where it has several."""
-    best = np.full((int(output.batch_sizes[0]), output.data.shape[1]), -np.inf, output.data.dtype)
-    frame = np.zeros(best.shape, np.int64)
-    for start, frames in _steps(output):
-        N = len(frames)
-        better = frames > best[:N]
-        np.copyto(best[:N], frames, where=better)
-        np.copyto(frame[:N], start + np.arange(N)[:, None], where=better)
+    """Give the largest value of each feature over all steps."""
+    steps = _steps(output, output.data)
+    best = next(steps).copy()
+    for frames in steps:
+        np.maximum(best[: len(frames)], frames, out=best[: len(frames)])
 
     def pull(grad: Array) -> Seed:
+        # To the first step that has the largest value.
         grad_output = np.zeros_like(output.data)
-        grad_output[frame, np.arange(frame.shape[1])] = grad[output.sorted_indices]
+        left = grad[output.sorted_indices]
+        both = zip(_steps(output, output.data), _steps(output, grad_output), strict=True)
+        for frames, grad_frames in both:
+            N = len(frames)
+            np.copyto(grad_frames, left[:N], where=frames == best[:N])
+            left[:N][frames == best[:N]] = 0
         return grad_output, None
 
     return best[output.unsorted_indices], pull
@@ -70,9 +73,9 @@ def maximum(output: PackedSequence, h_n: Array, directions: int) -> Pooled:
 POOLINGS = {"last": last, "mean": mean, "max": maximum}
 
 
-def _steps(output: PackedSequence) -> Iterator[tuple[int, Array]]:
-    """Walk over the steps: the first frame of each, and its frames, the longest sequence first."""
+def _steps(output: PackedSequence, data: Array) -> Iterator[Array]:
+    """Walk over the steps of packed data: the frames of each, the longest sequence first."""
     start = 0
     for count in output.batch_sizes.tolist():
-        yield start, output.data[start : start + count]
+        yield data[start : start + count]
         start += count

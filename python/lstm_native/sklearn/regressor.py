@@ -161,9 +161,10 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
 
     def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
         y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
-        values: Array = check_array(
-            y, dtype=settings.dtype, ensure_2d=False, input_name="y", estimator=self
-        )
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+            values: Array = check_array(
+                y, dtype=settings.dtype, ensure_2d=False, input_name="y", estimator=self
+            )
         known["_one_value"] = values.ndim == 1
         values = values.reshape(len(values), -1)
         goes_on = hasattr(self, "lstm_") and settings.warm_start

@@ -88,8 +88,8 @@ def read(
         (T_i, I) each, or (N, T, I).
     lengths : array_like of int, shape (N,), optional
         For an array X: how many of the T steps each sequence has, at least 1.
-    dtype : dtype or "numeric"
-        Of the frames.
+    dtype : dtype or None
+        Of the frames; None keeps theirs.
     fitted : bool
         Whether X must have the ``n_features_in_`` of the estimator.
     finite : bool
@@ -102,10 +102,11 @@ def read(
     """
     frames, counts = _laid_out(estimator, X, lengths)
     options = {"dtype": dtype, "order": "C", "ensure_all_finite": finite}
-    if fitted:
-        frames = validate_data(estimator, frames, reset=False, **options)
-    else:
-        frames = check_array(frames, estimator=estimator, input_name="X", **options)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+        if fitted:
+            frames = validate_data(estimator, frames, reset=False, **options)
+        else:
+            frames = check_array(frames, estimator=estimator, input_name="X", **options)
     return Sequences(frames, np.cumsum(counts) - counts, counts)
 
 
