@@ -5,6 +5,7 @@ mean: classes and values are their own modules' matter.
 """
 
 from abc import ABC, abstractmethod
+from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -132,11 +133,15 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         if goes_on:
             self._same_network(settings)
         data = read(self, X, lengths, dtype=settings.dtype, fitted=goes_on)
+        # Counts first: what is of another size need not be looked through.
+        for given in (y, sample_weight):
+            if given is not None and not isinstance(given, Number):
+                check_consistent_length(data, given)
         targets = self._targets(y, settings, known)
-        check_consistent_length(data, targets)
-        given = self._weights(sample_weight, targets, settings)
-        balanced = self._balanced(targets, known)
-        weights = given if balanced is None else balanced if given is None else given * balanced
+        counted = self._weights(sample_weight, targets)
+        weights = self._balanced(targets, known)
+        if counted is not None:
+            weights = counted if weights is None else counted * weights
         random = check_random_state(self.random_state)
         rows, held_out = self._divided(targets, settings, random)
         if weights is not None:
@@ -165,7 +170,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         def validate() -> float:
             scores = model.scores(data.only(held_out))
             return self._merit(
-                scores, targets[held_out], None if given is None else given[held_out]
+                scores, targets[held_out], None if counted is None else counted[held_out]
             )
 
         self._optimizer_state = train(
@@ -203,9 +208,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                     "set it back, or fit anew with warm_start=False"
                 )
 
-    def _weights(
-        self, sample_weight: ArrayLike | None, targets: Array, settings: Settings
-    ) -> Array | None:
+    def _weights(self, sample_weight: ArrayLike | None, targets: Array) -> Array | None:
         if sample_weight is None:
             return None
         weights: Array = _check_sample_weight(

@@ -251,9 +251,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            As :meth:`fit`; or X has another number of features.
-        NotFittedError
-            Before `fit`.
+            As :meth:`fit`; X has another number of features; nothing was fitted (NotFittedError).
         """
         scores = self._scores(X, lengths)
         labels: NDArray[Any] = self.classes_[scores.argmax(axis=1)]

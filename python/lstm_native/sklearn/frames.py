@@ -89,9 +89,8 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            X is of a wrong form, or has another number of features; or what the transformer raises.
-        NotFittedError
-            Before `fit`.
+            X is of a wrong form, or has another number of features; or what the transformer raises;
+            or nothing was fitted (NotFittedError).
         """
         check_is_fitted(self)
         data = read(self, X, None, dtype=None, fitted=True, finite=False)

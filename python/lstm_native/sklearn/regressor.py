@@ -137,9 +137,7 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            As :meth:`fit`; or X has another number of features.
-        NotFittedError
-            Before `fit`.
+            As :meth:`fit`; X has another number of features; nothing was fitted (NotFittedError).
         """
         scores = self._scores(X, lengths)
         return scores[:, 0] if self._one_value else scores
