@@ -11,7 +11,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 from sklearn.exceptions import ConvergenceWarning
 
 import lstm_native
-from lstm_native import LSTM
+from lstm_native import LSTM, pack_sequence, unpack_sequence
 from lstm_native._head import Head
 from lstm_native.sklearn import LSTMClassifier, LSTMRegressor, training
 from lstm_native.sklearn.model import Model
@@ -34,7 +34,7 @@ def test_gradients_are_the_derivatives(
     lstm = LSTM(2, 3, num_layers=2, bidirectional=bidirectional, dtype=np.float64)
     weight = rng.normal(size=(2, 6 if bidirectional else 3))
     model = Model(lstm, Head(weight, rng.normal(size=2)), pooling)
-    rows, wanted = np.array([2, 0, 1]), rng.normal(size=(3, 2))
+    rows, wanted = np.array([0, 1, 2]), rng.normal(size=(3, 2))
 
     def loss() -> tuple[float, list[np.ndarray]]:
         return model.gradients(data.packed(rows), lambda s: (float((s * wanted).sum()), wanted))
@@ -91,6 +91,17 @@ def test_a_row_alone_has_the_bits_of_any_batch(
             assert np.array_equal(predict(X), whole)
 
 
+def test_the_gradient_of_a_largest_value_goes_to_the_first() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 2.0], [0.0, 2.0]])
+    packed = pack_sequence([x[:1], x], enforce_sorted=False)
+    pooled, pull = POOLINGS["max"](packed, np.zeros((1, 2, 2)), 1)
+    assert pooled.tolist() == [[1, 0], [1, 2]]
+    gradient, _ = pull(np.array([[3.0, 4.0], [5.0, 6.0]]))
+    short, long = unpack_sequence(packed._replace(data=gradient))
+    assert short.tolist() == [[3, 4]]
+    assert long.tolist() == [[5, 0], [0, 6], [0, 0]]
+
+
 def test_batches_of_predictions_are_bounded() -> None:
     lengths = [1, 50, 3, 1000, 4, 50]
     data = read(
@@ -112,6 +123,17 @@ def test_same_seed_same_bits_whatever_the_threads() -> None:
         found.append(bits(LSTMClassifier(**options).fit(X, y)))
     assert found[0] == found[1] == found[2]
     assert bits(LSTMClassifier(**options | {"random_state": 1}).fit(X, y)) != found[0]
+
+
+def test_initial_weights_are_torch_s_of_a_seed() -> None:
+    X, y = ragged(10)
+    untrained = QUICK | {"learning_rate_init": 0, "max_iter": 1, "num_layers": 2}
+    for seed in (0, 1):
+        fitted = LSTMClassifier(**untrained | {"random_state": seed}).fit(X, y)
+        lstm_native.manual_seed(int(np.random.RandomState(seed).randint(2**31)))
+        expected = LSTM(3, 8, num_layers=2)
+        assert np.array_equal(fitted.lstm_.flat_parameters, expected.flat_parameters)
+    assert np.abs(fitted.coef_).max() <= 8**-0.5
 
 
 def test_fitting_leaves_the_default_generator_alone() -> None:

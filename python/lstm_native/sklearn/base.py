@@ -5,7 +5,6 @@ mean: classes and values are their own modules' matter.
 """
 
 from abc import ABC, abstractmethod
-from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -135,7 +134,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         data = read(self, X, lengths, dtype=settings.dtype, fitted=goes_on)
         # Counts first: what is of another size need not be looked through.
         for given in (y, sample_weight):
-            if given is not None and not isinstance(given, Number):
+            if given is not None:
                 check_consistent_length(data, given)
         targets = self._targets(y, settings, known)
         counted = self._weights(sample_weight, targets)

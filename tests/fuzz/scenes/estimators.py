@@ -72,7 +72,9 @@ class EstimatorScene(Scene):
 
     def call(self, owner: Any, name: str, arguments: dict[str, Any], **more: Any) -> Call:
         method = getattr(owner, name)
-        return Call(method, arguments, documented(getattr(type(owner), name)), **more)
+        # What scikit-learn asks for its length may lie.
+        raises = (*documented(getattr(type(owner), name)), OverflowError)
+        return Call(method, arguments, raises, **more)
 
     def fit(self) -> Call:
         return self.call(self.new, "fit", self.learned())
@@ -95,7 +97,7 @@ class EstimatorScene(Scene):
 
     def score(self) -> Call:
         call = self.call(self.fitted, "score", self.learned())
-        call.raises = documented(type(self.fitted).predict)
+        call.raises += documented(type(self.fitted).predict)
         return call
 
     def per_frame(self) -> Call:
