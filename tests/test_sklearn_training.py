@@ -174,6 +174,14 @@ def test_validation_sequences_are_not_learned_from() -> None:
     finally:
         training._epoch = whole
     assert len(set(seen)) == 90
+    for row, text in (
+        (seen[0], "for validation set are all zero"),
+        (None, "at least one non-zero"),
+    ):
+        weights = np.zeros(100) if row is not None else np.ones(100)
+        weights[row if row is not None else seen] = row is not None
+        with pytest.raises(ValueError, match=text):
+            divided.fit(X, y, sample_weight=weights)
     with pytest.raises(ValueError, match="validation set is too small"):
         LSTMRegressor(**QUICK, early_stopping=True).fit(X[:5], np.arange(5))
 

@@ -138,28 +138,17 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                 check_consistent_length(data, given)
         targets = self._targets(y, settings, known)
         counted = self._weights(sample_weight, targets)
-        weights = self._balanced(targets, known)
-        if counted is not None:
-            weights = counted if weights is None else counted * weights
         random = check_random_state(self.random_state)
         rows, held_out = self._divided(targets, settings, random)
-        if weights is not None:
-            weights = (weights * (len(rows) / weights[rows].sum())).astype(settings.dtype)
-        config = Config(
-            data.frames.shape[1], settings.hidden_size, settings.num_layers, True,
-            settings.bidirectional, settings.proj_size,
-        )  # fmt: skip
-        arguments.allocatable(config, settings.dtype)
+        weights = self._weighed(counted, self._balanced(targets, known), rows, settings)
         if goes_on:
             # Copies: the arrays may be a file's, and read-only.
-            model = Model(
-                self.lstm_, Head(self.coef_.copy(), self.intercept_.copy()), settings.pooling
-            )
+            head = Head(self.coef_.copy(), self.intercept_.copy())
+            model = Model(self.lstm_, head, settings.pooling)
         else:
-            outputs = self._outputs(targets, known)
-            model = Model.random(config, outputs, settings.pooling, settings.dtype, random)
-            known |= {"n_features_in_": config.input_size, "n_outputs_": outputs}
-            known |= {"_history": History(), "_optimizer_state": None}
+            known |= {"n_features_in_": data.frames.shape[1], "_history": History()}
+            known |= {"n_outputs_": self._outputs(targets, known), "_optimizer_state": None}
+            model = self._new_model(settings, known, random)
         model.lstm.dropout = settings.dropout
         for name, value in known.items():
             setattr(self, name, value)
@@ -167,10 +156,8 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         self.lstm_, self.coef_, self.intercept_ = model.lstm, model.head.weight, model.head.bias
 
         def validate() -> float:
-            scores = model.scores(data.only(held_out))
-            return self._merit(
-                scores, targets[held_out], None if counted is None else counted[held_out]
-            )
+            importance = None if counted is None else counted[held_out]
+            return self._merit(model.scores(data.only(held_out)), targets[held_out], importance)
 
         self._optimizer_state = train(
             model, Examples(data, targets, weights), rows, self._loss, settings, random,
@@ -181,6 +168,16 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         )  # fmt: skip
         self._conclude(settings)
         return self
+
+    def _new_model(
+        self, settings: Settings, known: dict[str, Any], random: np.random.RandomState
+    ) -> Model:
+        config = Config(
+            known["n_features_in_"], settings.hidden_size, settings.num_layers, True,
+            settings.bidirectional, settings.proj_size,
+        )  # fmt: skip
+        arguments.allocatable(config, settings.dtype)
+        return Model.random(config, known["n_outputs_"], settings.pooling, settings.dtype, random)
 
     def _conclude(self, settings: Settings) -> None:
         """Set the attributes that say how the fit went."""
@@ -213,9 +210,34 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         weights: Array = _check_sample_weight(
             sample_weight, targets, dtype=np.float64, ensure_non_negative=True
         )
-        if not weights.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
         return weights
+
+    def _weighed(
+        self,
+        counted: Array | None,
+        balanced: Array | None,
+        rows: NDArray[np.int64],
+        settings: Settings,
+    ) -> Array | None:
+        """Join sample weights and class weights; their mean over `rows` is 1."""
+        factors = [each for each in (counted, balanced) if each is not None]
+        if not factors:
+            return None
+        weights: Array = np.prod(factors, axis=0)
+        total = weights[rows].sum()
+        if not 0 < total < np.inf:
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number, and have a finite sum."
+            )
+        if counted is not None and len(rows) < len(counted):
+            held_out = np.delete(counted, rows)
+            if not held_out.any():
+                raise ValueError(
+                    "The sample weights for validation set are all zero, consider using a "
+                    "different random state."
+                )
+        weights *= len(rows) / total
+        return weights.astype(settings.dtype)
 
     def _divided(
         self, targets: Array, settings: Settings, random: np.random.RandomState

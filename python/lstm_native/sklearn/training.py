@@ -121,9 +121,10 @@ def train(
                     )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=4)
-    for array, kept in zip(model.arrays(), best or [], strict=False):
-        array[...] = kept
-    model.lstm.eval()
+    finally:
+        for array, kept in zip(model.arrays(), best or [], strict=False):
+            array[...] = kept
+        model.lstm.eval()
     return optimizer.state_dict()
 
 
