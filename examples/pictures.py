@@ -6,7 +6,7 @@ Owns what they look like. Must not know networks or data: numbers come in as pla
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -271,7 +271,7 @@ def titled(axis: Axes, title: str, x: str, y: str) -> Axes:
     return axis
 
 
-def named_once(axis: Axes, loc: str = "best") -> None:
+def named_once(axis: Axes, loc: Literal["best", "center right"] = "best") -> None:
     """Show a legend in which each name stands once."""
     handles, names = axis.get_legend_handles_labels()
     once: dict[str, Any] = dict(zip(names, handles, strict=True))
