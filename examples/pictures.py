@@ -6,7 +6,7 @@ Owns what they look like. Must not know networks or data: numbers come in as pla
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -215,6 +215,54 @@ def ocr(
     write(figure, path)
 
 
+def estimators(
+    path: Path,
+    curves: Sequence[tuple[Sequence[float], Sequence[float]]],
+    found: Mapping[str, Mapping[str, Sequence[float]]],
+) -> None:
+    """Draw how classifiers learned, and how often they are right.
+
+    Parameters
+    ----------
+    path : Path
+        Where the PNG goes.
+    curves : sequence of (losses, scores)
+        Of each network, epoch by epoch.
+    found : mapping of str to mapping of str to sequence of float
+        By data set and then by model, accuracies with several seeds; the LSTM first.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    axis = titled(left, "Learning digits, with early stopping", "epoch", "loss")
+    other = axis.twinx()
+    other.spines["top"].set_visible(False)
+    other.set_ylabel("accuracy on the validation part, %")
+    for losses, scores in curves:
+        epochs = np.arange(1, len(losses) + 1)
+        axis.semilogy(epochs, losses, color=BEFORE, linewidth=1, label="loss_curve_")
+        other.plot(epochs, 100 * np.array(scores), color=OURS, linewidth=1)
+        best = int(np.argmax(scores[::-1]))
+        other.plot(epochs[-1 - best], 100 * scores[-1 - best], "o", color=OURS, markersize=4)
+    axis.plot([], [], color=OURS, linewidth=1, label="validation_scores_")
+    axis.plot([], [], "o", color=OURS, markersize=4, label="whose weights stay")
+    other.set_ylim(None, 101)
+    named_once(axis, "center right")
+
+    axis = titled(right, "Held out", "", "right, %")
+    for place, models in enumerate(found.values()):
+        for index, ((name, shares), color) in enumerate(
+            zip(models.items(), (OURS, PLAIN), strict=True)
+        ):
+            values = 100 * np.array(shares)
+            at = np.full(len(values), place + 0.3 * index - 0.15)
+            axis.plot(at, values, "o", color=color, alpha=0.5, markersize=5, label=name)
+            axis.plot(at[0], values.mean(), "_", color=color, markersize=22)
+    axis.set_xticks(range(len(found)), list(found))
+    axis.set_xlim(-0.6, len(found) - 0.4)
+    named_once(axis)
+    write(figure, path)
+
+
 def titled(axis: Axes, title: str, x: str, y: str) -> Axes:
     """Name an axis, and take away the lines that say nothing."""
     axis.set_title(title, loc="left")
@@ -223,11 +271,11 @@ def titled(axis: Axes, title: str, x: str, y: str) -> Axes:
     return axis
 
 
-def named_once(axis: Axes) -> None:
+def named_once(axis: Axes, loc: Literal["best", "center right"] = "best") -> None:
     """Show a legend in which each name stands once."""
     handles, names = axis.get_legend_handles_labels()
     once: dict[str, Any] = dict(zip(names, handles, strict=True))
-    axis.legend(once.values(), once.keys(), frameon=False)
+    axis.legend(once.values(), once.keys(), frameon=False, loc=loc)
 
 
 def write(figure: Figure, path: Path) -> None:

@@ -50,7 +50,10 @@ MAY_INCLUDE = {
 # module -> the modules of the package it may import when it is loaded.
 LAYERS = [
     {"_core"},
-    {"functional", "parameters", "_checks", "runtime", "packing", "inventory", "_forks"},
+    {
+        "functional", "parameters", "_checks", "runtime", "packing", "inventory", "_forks", "_head",
+        "_progress",
+    },
     {"_panels"},
     {"_memory"},
     {"_module", "random", "stream"},
@@ -59,9 +62,9 @@ LAYERS = [
     {"_configured"},
     {"lstm", "cell"},
     {"__init__"},
-    {"bridges"},
+    {"bridges", "sklearn"},
     {"demo", "commands", "__main__"},
-]
+]  # fmt: skip
 
 
 def sources(folder: Path, *suffixes: str) -> list[Path]:
@@ -163,6 +166,7 @@ def test_nothing_loads_a_pickle() -> None:
         ("torch", ("bridges/torch/", "commands/peers.py")),
         ("autograd", ("bridges/autograd.py",)),
         ("onnxruntime", ("commands/peers.py",)),
+        ("sklearn", ("sklearn/",)),
     ],
 )
 def test_each_framework_has_its_homes(framework: str, homes: tuple[str, ...]) -> None:
@@ -175,15 +179,19 @@ def test_each_framework_has_its_homes(framework: str, homes: tuple[str, ...]) ->
     assert all(name.startswith(homes) for name in importers), importers
 
 
-def test_nothing_imports_a_bridge() -> None:
+@pytest.mark.parametrize("folder", ["bridges", "sklearn"])
+def test_nothing_imports_what_imports_a_framework(folder: str) -> None:
     for path in sources(PACKAGE, ".py"):
-        if "bridges" not in path.relative_to(PACKAGE).parts:
-            found = re.search(r"^\s*(import|from) .*\bbridges\b", path.read_text(), re.MULTILINE)
+        if folder not in path.relative_to(PACKAGE).parts:
+            found = re.search(rf"^\s*(import|from) .*\b{folder}\b", path.read_text(), re.MULTILINE)
             assert not found, path.name
 
 
 def test_importing_the_package_imports_no_framework() -> None:
-    code = "import sys, lstm_native; print({'torch', 'autograd'} & set(sys.modules) or 'none')"
+    code = (
+        "import sys, lstm_native\n"
+        "print({'torch', 'autograd', 'sklearn'} & set(sys.modules) or 'none')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "none"
 

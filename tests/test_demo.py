@@ -12,9 +12,9 @@ import pytest
 
 import lstm_native
 from lstm_native.__main__ import main
+from lstm_native._head import Head, cross_entropy
+from lstm_native._progress import progress
 from lstm_native.demo import digits, picture, serving
-from lstm_native.demo.head import Head
-from lstm_native.demo.progress import progress
 from lstm_native.demo.reader import DigitReader
 from lstm_native.demo.training import train
 
@@ -174,14 +174,15 @@ def test_png_picture(held_out):
 def test_progress_in_lines(capsys):
     with progress(3, shown=True) as report:
         for loss in (3.0, 2.0, 1.0):
-            report(loss)
+            report(loss=loss)
     assert capsys.readouterr().err.splitlines()[-1] == "epoch   3 of 3: loss 1.0000"
     with progress(3, shown=False) as report:
-        report(1.0)
+        report(loss=1.0)
     assert capsys.readouterr().err == ""
 
 
-def test_head_gradients_are_the_derivatives():
+@pytest.mark.parametrize("weights", [None, np.array([0.5, 0, 2, 1])])
+def test_head_gradients_are_the_derivatives(weights):
     generator = np.random.default_rng(1)
     arrays = {
         "features": generator.normal(size=(4, 6)),
@@ -191,7 +192,9 @@ def test_head_gradients_are_the_derivatives():
     labels = np.array([0, 9, 3, 3])
 
     def loss():
-        return Head(arrays["weight"], arrays["bias"]).loss(arrays["features"], labels)
+        head = Head(arrays["weight"], arrays["bias"])
+        loss, grad_scores = cross_entropy(head.scores(arrays["features"]), labels, weights)
+        return loss, head.backward(arrays["features"], grad_scores)
 
     _, gradients = loss()
     for name, array in arrays.items():

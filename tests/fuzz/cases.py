@@ -16,7 +16,7 @@ import numpy as np
 
 import lstm_native
 from fuzz.choices import Choices
-from fuzz.scenes import Scene
+from fuzz.scenes import Scene, estimators
 from fuzz.scenes.cells import CellScene, StreamScene
 from fuzz.scenes.core import DEALINGS, CoreScene
 from fuzz.scenes.modules import FileScene, ModuleScene
@@ -29,7 +29,7 @@ from lstm_native import _core
 SCENES: tuple[type[Scene], ...] = (
     *[CoreScene] * 16, *[NetworkScene] * 12, *[CellScene] * 6, *[ModuleScene] * 6,
     *[StreamScene] * 4, *[SequenceScene] * 6, *[OptimizerScene] * 4, *[RuntimeScene] * 3,
-    *[BridgeScene] * 2, FileScene,
+    *[BridgeScene] * 2, FileScene, *[estimators.EstimatorScene] * estimators.SCENES,
 )  # fmt: skip
 MEMORY = 1 << 29
 

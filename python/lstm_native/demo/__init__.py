@@ -4,11 +4,12 @@
 
 - `command`: the whole story from data to accuracy, one step a line;
 - `reader`: the model, an `LSTM` and a linear head, with its weight file;
-- `head`: the linear layer, softmax and their gradients in plain NumPy;
+- ``lstm_native/_head.py``: the linear layer, softmax and their gradients in plain NumPy;
 - `training`: the training loop, `record` and `backward`;
 - `serving`: one image at a time, all at once, and the check that both give the same bits;
 - `digits`: the data (`make_digits` says how the file was made, ``DIGITS.md`` where from);
-- `progress`, `picture`: what you see.
+- `picture`, ``lstm_native/_progress.py``: what you see.
 
-The demo uses the public interface of `lstm_native` and nothing else, as your program would.
+Beside the linear layer and the line of progress, which `lstm_native.sklearn` has too, the demo
+uses the public interface of `lstm_native` and nothing else, as your program would.
 """

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import numpy as np
 
+    from lstm_native._progress import progress
     from lstm_native.demo import digits, picture, serving
-    from lstm_native.demo.progress import progress
     from lstm_native.demo.reader import DigitReader
     from lstm_native.demo.training import train
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lstm_native
+from lstm_native._head import Head
 from lstm_native.demo.digits import CLASSES, SIDE
-from lstm_native.demo.head import Head
 
 HIDDEN = 64
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lstm_native import optim
+from lstm_native._head import cross_entropy
 from lstm_native.demo.digits import Digits
 from lstm_native.demo.reader import DigitReader, join, part
 
@@ -25,7 +26,7 @@ def train(
     *,
     epochs: int,
     seed: int,
-    report: Callable[[float], None],
+    report: Callable[..., None],
 ) -> float:
     """Teach the model to read, in place.
 
@@ -40,7 +41,7 @@ def train(
     seed : int
         Decides the order of the images and their noise in every epoch.
     report : callable
-        Called with the mean loss after every epoch.
+        Called after every epoch, with its mean loss as ``loss=``.
 
     Returns
     -------
@@ -60,7 +61,9 @@ def train(
             noise = NOISE * generator.standard_normal(images.shape, dtype=np.float32)
 
             _, (h_n, _), tape = lstm.record(images + noise)
-            loss, head_gradients = head.loss(join(h_n), labels)
+            features = join(h_n)
+            loss, grad_scores = cross_entropy(head.scores(features), labels)
+            head_gradients = head.backward(features, grad_scores)
             grad_state = (part(head_gradients.features), None)
             lstm_gradients = lstm.backward(tape, grad_state=grad_state)
 
@@ -68,6 +71,6 @@ def train(
             optim.clip_grad_norm_(gradients, LARGEST_NORM)
             optimizer.step(gradients)
             losses.append(loss)
-        report(float(np.mean(losses)))
+        report(loss=float(np.mean(losses)))
     lstm.eval()
     return float(np.mean(losses))

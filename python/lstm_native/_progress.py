@@ -1,6 +1,6 @@
 """Progress of the training on standard error: a bar, or plain lines.
 
-Owns the choice between them; knows nothing of what is being counted.
+Owns the choice between them; must not know what is being trained.
 """
 
 import importlib
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LINES = 0.5
 
 
 @contextmanager
-def progress(total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
+def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     """Show how far the training is.
 
     Parameters
@@ -27,29 +27,32 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
     Yields
     ------
     callable
-        To be called with the loss after every epoch. It moves a bar if tqdm is installed and
-        standard error is a terminal, and prints a line twice a second otherwise.
+        To be called after every epoch, with figures by name, as ``loss=0.5``. It moves a bar if
+        tqdm is installed and standard error is a terminal, and prints a line twice a second
+        otherwise.
     """
     if not shown:
-        yield lambda loss: None
+        yield lambda **figures: None
     elif (tqdm := _tqdm()) is not None:
         with tqdm(total=total, desc="training", unit="epoch") as bar:
 
-            def move(loss: float) -> None:
-                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            def move(**figures: float) -> None:
+                shown = {name: f"{figure:.4f}" for name, figure in figures.items()}
+                bar.set_postfix(shown, refresh=False)
                 bar.update()
 
             yield move
     else:
         done, last = 0, time.monotonic()
 
-        def line(loss: float) -> None:
+        def line(**figures: float) -> None:
             nonlocal done, last
             done += 1
             now = time.monotonic()
             if done == total or now - last >= SECONDS_BETWEEN_LINES:
                 last = now
-                print(f"epoch {done:>3} of {total}: loss {loss:.4f}", file=sys.stderr, flush=True)
+                text = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
+                print(f"epoch {done:>3} of {total}: {text}", file=sys.stderr, flush=True)
 
         yield line
 

@@ -1,0 +1,199 @@
+"""What the estimators of lstm_native.sklearn take, and what they refuse.
+
+scikit-learn's own checks are in test_sklearn_checks.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6")
+
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.preprocessing import StandardScaler
+
+from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
+from sequences import QUICK, bits, objects, padded, ragged
+
+# --- what X may be ---
+
+
+def test_the_forms_of_x_are_one() -> None:
+    X, y = ragged()
+    array, lengths = padded(X)
+    expected = LSTMClassifier(**QUICK).fit(X, y)
+    assert expected.score(X, y) > 0.9
+    probabilities = expected.predict_proba(X)
+    for form in (tuple(X), objects(X), [x.tolist() for x in X], [x.astype("f8") for x in X]):
+        assert bits(LSTMClassifier(**QUICK).fit(form, y)) == bits(expected)
+        assert np.array_equal(expected.predict_proba(form), probabilities)
+    # What pads an array is never read: here it is NaN.
+    assert bits(LSTMClassifier(**QUICK).fit(array, y, lengths=lengths)) == bits(expected)
+    assert np.array_equal(expected.predict_proba(array, lengths=lengths), probabilities)
+    assert np.array_equal(expected.predict(array, lengths), expected.predict(X))
+    assert expected.score(array, y, lengths=lengths) == expected.score(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "text"),
+    [
+        (np.zeros((4, 3)), ValueError, r"Expected 3D array, got 2D.*X\[:, :, None\].*\[X\] where"),
+        (np.zeros(4), ValueError, "Expected 3D array, got 1D"),
+        (np.zeros((4, 0, 3)), ValueError, r"0 step\(s\) \(shape=\(4, 0, 3\)\)"),
+        (np.zeros((0, 5, 3)), ValueError, r"0 sample\(s\)"),
+        (np.zeros((4, 5, 0)), ValueError, r"0 feature\(s\)"),
+        (np.full((4, 5, 3), np.inf), ValueError, "infinity"),
+        (np.full((4, 5, 3), 1e39), ValueError, "too large for dtype"),
+        (np.zeros((4, 5, 3), complex), ValueError, "Complex data not supported"),
+        (np.full((4, 5, 3), "a"), ValueError, "could not convert string to float|numeric"),
+        ([], ValueError, r"0 sample\(s\)"),
+        ([np.zeros((2, 3))] * 3 + [np.zeros((0, 3))], ValueError, r"X\[3\] has 0 step\(s\)"),
+        ([np.zeros((2, 3))] * 3 + [np.zeros((2, 4))], ValueError, r"X\[0\] has 3, X\[3\] has 4"),
+        ([np.zeros((2, 3))] * 3 + [np.zeros(3)], ValueError, r"X\[3\] is 1D"),
+        ([np.zeros((2, 3))] * 3 + [np.full((2, 3), np.nan)], ValueError, "contains NaN"),
+        ([np.zeros((2, 3))] * 3, ValueError, "inconsistent numbers of samples"),
+    ],
+)
+def test_what_x_may_not_be(X: Any, error: type[Exception], text: str) -> None:
+    fitted = LSTMClassifier(**QUICK).fit(*ragged())
+    before = bits(fitted), fitted.n_features_in_
+    with pytest.raises(error, match=text):
+        fitted.fit(X, [0, 1, 0, 1])
+    assert (bits(fitted), fitted.n_features_in_) == before
+    if "inconsistent" not in text:
+        with pytest.raises(error, match=text):
+            fitted.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "text"),
+    [
+        ([1, 2, 3], "inconsistent numbers of samples"),
+        ([1, 2, 3, 0], r"between 1 and n_steps=5, but lengths\[3\] is 0"),
+        ([1, 2, 3, 6], r"lengths\[3\] is 6"),
+        ([1.0, 2.0, 3.0, 4.0], "1-D integers, got 1-D float64"),
+        ([[1], [2], [3], [4]], "1-D integers, got 2-D"),
+    ],
+)
+def test_what_lengths_may_not_be(lengths: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        LSTMClassifier().fit(np.zeros((4, 5, 3)), [0, 1, 0, 1], lengths=lengths)
+    with pytest.raises(ValueError, match="lengths= is for an array X"):
+        LSTMClassifier().fit([np.zeros((5, 3))] * 4, [0, 1, 0, 1], lengths=[1, 2, 3, 4])
+
+
+def test_features_must_be_those_of_the_fit() -> None:
+    fitted = LSTMClassifier(**QUICK).fit(*ragged())
+    text = "X has 2 features, but LSTMClassifier is expecting 3 features as input"
+    with pytest.raises(ValueError, match=text):
+        fitted.predict(np.zeros((4, 5, 2)))
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(LSTMClassifier(), method)(np.zeros((4, 5, 2)))
+
+
+PARAMETERS: list[tuple[str, list[Any]]] = [
+    ("hidden_size", [0, -1, 1.5, "8", None, True]),
+    ("num_layers", [0, 1.0]),
+    ("proj_size", [-1, 8, 9]),
+    ("dropout", [-0.1, 1.1, "a", float("nan")]),
+    ("pooling", ["first", None, 3]),
+    ("solver", ["lbfgs", None]),
+    ("learning_rate", ["adaptive", 0.1]),
+    ("learning_rate_init", [-1, float("inf"), "a", 10**400]),
+    ("momentum", [-1, 2]),
+    ("weight_decay", [-1]),
+    ("max_grad_norm", [0, -1, "a", float("nan")]),
+    ("batch_size", [0, 2.5]),
+    ("max_iter", [0]),
+    ("tol", ["a", float("nan")]),
+    ("n_iter_no_change", [0]),
+    ("validation_fraction", [0, 1, 2]),
+    *((name, ["yes", None]) for name in ("bidirectional", "shuffle", "early_stopping")),
+    *((name, ["yes", None]) for name in ("warm_start", "verbose")),
+]
+
+
+def test_parameters_out_of_range() -> None:
+    X, y = ragged(10)
+    for name, values in PARAMETERS:
+        for value in values:
+            estimator = LSTMClassifier(**QUICK | {"early_stopping": True, name: value})
+            with pytest.raises(ValueError, match=f"The {name!r} parameter of LSTMClassifier must"):
+                estimator.fit(X, y)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        LSTMClassifier(dtype="float16").fit(X, y)
+    # None is left out.
+    apart = {"random_state", "dtype", "class_weight"}
+    assert {name for name, _ in PARAMETERS} == set(LSTMClassifier().get_params()) - apart
+
+
+# --- targets ---
+
+
+def test_labels_that_are_refused() -> None:
+    X, _ = ragged(4)
+    with pytest.raises(ValueError, match=r"shape \(4, 2\).*MultiOutputClassifier"):
+        LSTMClassifier().fit(X, np.eye(4, 2))
+    with pytest.raises(ValueError, match="Unknown label type"):
+        LSTMClassifier().fit(X, [0.5, 0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        LSTMClassifier().fit(X, None)
+    with pytest.raises(ValueError, match="too large for dtype"):
+        LSTMRegressor().fit(X, [1e39, 0, 0, 0])
+    for weights, text in (([0.0] * 4, "non-zero"), ([1, 1, 1, -1], "egative"), ([1], "shape|samp")):
+        with pytest.raises(ValueError, match=text):
+            LSTMRegressor().fit(X, [1, 2, 3, 4], sample_weight=weights)
+
+
+def test_several_labels_go_through_scikit_learn() -> None:
+    X, y = ragged()
+    both = np.stack([y == "up", [len(x) > 7 for x in X]], axis=1).astype(int)
+    found = MultiOutputClassifier(LSTMClassifier(**QUICK)).fit(X, both).predict(X)
+    assert found.shape == both.shape
+    assert (found == both).mean() > 0.8
+
+
+def test_several_values() -> None:
+    X, _ = ragged(200)
+    y = np.array([[x.mean(), x[:, 0].max()] for x in X])
+    regressor = LSTMRegressor(**QUICK | {"max_iter": 30}).fit(X, y)
+    assert regressor.predict(X).shape == y.shape
+    assert regressor.coef_.shape == (2, 8)
+    assert regressor.score(X, y) > 0.7
+    alone = LSTMRegressor(**QUICK).fit(X, y[:, 0])
+    assert alone.predict(X).shape == (200,)
+    assert LSTMRegressor(**QUICK).fit(X, y[:, :1]).predict(X).shape == (200, 1)
+
+
+def test_far_values_are_learned_through_scikit_learn() -> None:
+    X, _ = ragged(200)
+    y = np.array([1000 + 500 * x.mean() for x in X])
+    inner = LSTMRegressor(**QUICK | {"max_iter": 20})
+    assert (
+        TransformedTargetRegressor(inner, transformer=StandardScaler()).fit(X, y).score(X, y) > 0.8
+    )
+
+
+def test_weights_count() -> None:
+    """A class that weighs nothing is not learned, and one that weighs much is preferred."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4, 2)), np.arange(60) % 3
+    for options in (
+        {"sample_weight": (y != 1).astype(float)},
+        {"class_weight": {0: 1, 1: 1e-9, 2: 1}},
+    ):
+        weights = options.pop("sample_weight", None)
+        fitted = LSTMClassifier(**QUICK, **options).fit(X, y, sample_weight=weights)
+        assert fitted.predict_proba(X)[:, 1].max() < 0.2
+    rare = np.r_[np.zeros(54, int), np.ones(6, int)]
+    share = LSTMClassifier(**QUICK).fit(X, rare).predict_proba(X)[:, 1].mean()
+    balanced = LSTMClassifier(**QUICK, class_weight="balanced").fit(X, rare)
+    assert share < 0.2 < 0.35 < balanced.predict_proba(X)[:, 1].mean()
+    # Only the ratios of weights count.
+    once = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1 + y)
+    again = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1000 * (1 + y))
+    np.testing.assert_allclose(once.coef_, again.coef_, rtol=1e-9)

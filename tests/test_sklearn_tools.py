@@ -1,0 +1,129 @@
+"""The estimators of lstm_native.sklearn among scikit-learn's own tools."""
+
+import copy
+import io
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6")
+
+import joblib
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from lstm_native.sklearn import LSTMClassifier, PerFrame
+from sequences import QUICK, bits, objects, padded, ragged
+
+
+def test_copies_are_the_same() -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK).fit(X, y)
+    file = io.BytesIO()
+    joblib.dump(fitted, file)
+    file.seek(0)
+    for again in (joblib.load(file), copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
+        assert bits(again) == bits(fitted)
+        assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert not hasattr(clone(fitted), "lstm_")
+    assert bits(clone(fitted).fit(X, y)) == bits(fitted)
+    assert "LSTMClassifier" in fitted._repr_html_()
+
+
+def test_pipelines_and_searches() -> None:
+    X, y = ragged()
+    pipe = make_pipeline(PerFrame(StandardScaler()), LSTMClassifier(**QUICK))
+    assert pipe.fit(X, y).score(X, y) > 0.9
+    assert cross_val_score(pipe, objects(X), y, cv=2).mean() > 0.8
+    search = GridSearchCV(pipe, {"lstmclassifier__hidden_size": [2, 8]}, cv=2, scoring="roc_auc")
+    assert search.fit(X, y).best_score_ > 0.9
+
+
+def test_lengths_are_routed() -> None:
+    sklearn = pytest.importorskip("sklearn")
+    X, y = ragged()
+    array, lengths = padded(X)
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = LSTMClassifier(**QUICK).set_fit_request(lengths=True)
+        classifier.set_score_request(lengths=True)
+        search = GridSearchCV(classifier, {"hidden_size": [8]}, cv=2)
+        search.fit(array, y, lengths=lengths)
+    ragged_search = GridSearchCV(LSTMClassifier(**QUICK), {"hidden_size": [8]}, cv=2).fit(X, y)
+    assert search.best_score_ == ragged_search.best_score_
+    assert bits(search.best_estimator_) == bits(ragged_search.best_estimator_)
+
+
+SEARCH = """
+import numpy as np
+import lstm_native
+from sklearn.model_selection import GridSearchCV
+from lstm_native.sklearn import LSTMClassifier
+
+def threads(estimator, X, y):
+    return lstm_native.get_num_threads()
+
+grid = {"max_iter": [1]}
+classifier = LSTMClassifier(2, learning_rate="linear")
+search = GridSearchCV(classifier, grid, cv=2, n_jobs=2, scoring=threads)
+search.fit(np.zeros((8, 2, 1)), [0, 1] * 4)
+print(search.cv_results_["mean_test_score"].item())
+"""
+
+
+def test_processes_of_a_search_share_the_cores() -> None:
+    """joblib gives each worker its share by OMP_NUM_THREADS, which lstm_native follows."""
+    limits = ("LSTM_NATIVE_NUM_THREADS", "OMP_NUM_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in limits}
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    share = max(joblib.cpu_count() // 2, 1)
+    assert done.stdout.strip() == f"{share:.1f}", done.stderr
+
+
+def test_per_frame_gives_back_the_form_it_was_given() -> None:
+    X, _ = ragged()
+    array, lengths = padded(X, fill=1000.0)
+    scaler = PerFrame(StandardScaler()).fit(X)
+    frames = np.concatenate(X)
+    scaled = scaler.transform(X)
+    assert isinstance(scaled, list)
+    np.testing.assert_allclose(
+        np.concatenate(scaled), (frames - frames.mean(0)) / frames.std(0), atol=1e-5
+    )
+    same = PerFrame(StandardScaler()).fit(array, lengths=lengths)
+    np.testing.assert_allclose(same.transformer_.mean_, scaler.transformer_.mean_, rtol=1e-5)
+    assert same.transform(array).shape == array.shape
+    assert PerFrame(PCA(2)).fit_transform(array).shape == (*array.shape[:2], 2)
+    X[0][1, 2] = np.nan
+    assert np.isfinite(PerFrame(SimpleImputer()).fit_transform(X)[0]).all()
+    letters = [np.array([["a"], ["b"]]), np.array([["b"]])]
+    hot = PerFrame(OneHotEncoder()).fit_transform(letters)
+    assert [x.tolist() for x in hot] == [[[1, 0], [0, 1]], [[0, 1]]]
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        scaler.transform(np.zeros((2, 3, 4)))
+
+
+def test_without_scikit_learn_the_remedy_is_named() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import lstm_native.sklearn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        "ImportError: lstm_native.sklearn needs scikit-learn: pip install 'lstm-native[sklearn]'"
+    )
+
+
+def test_nothing_is_warned_of_when_all_is_well() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LSTMClassifier(**QUICK).fit(*ragged())

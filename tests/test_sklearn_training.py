@@ -1,0 +1,291 @@
+"""What the estimators of lstm_native.sklearn compute, and what fitting promises."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6")
+
+from sklearn.exceptions import ConvergenceWarning
+
+import lstm_native
+from lstm_native import LSTM, pack_sequence, unpack_sequence
+from lstm_native._head import Head
+from lstm_native.sklearn import LSTMClassifier, LSTMRegressor, training
+from lstm_native.sklearn.model import Model
+from lstm_native.sklearn.pooling import POOLINGS
+from lstm_native.sklearn.sequences import read
+from sequences import QUICK, bits, ragged
+
+# --- the model ---
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_gradients_are_the_derivatives(
+    pooling: str, bidirectional: bool, rng: np.random.Generator
+) -> None:
+    data = read(
+        LSTMRegressor(), [rng.normal(size=(n, 2)) for n in (3, 1, 5)], None,
+        dtype=np.float64, fitted=False,
+    )  # fmt: skip
+    lstm = LSTM(2, 3, num_layers=2, bidirectional=bidirectional, dtype=np.float64)
+    weight = rng.normal(size=(2, 6 if bidirectional else 3))
+    model = Model(lstm, Head(weight, rng.normal(size=2)), pooling)
+    rows, wanted = np.array([0, 1, 2]), rng.normal(size=(3, 2))
+
+    def loss() -> tuple[float, list[np.ndarray]]:
+        return model.gradients(data.packed(rows), lambda s: (float((s * wanted).sum()), wanted))
+
+    _, gradients = loss()
+    for array, gradient in zip(model.arrays(), gradients, strict=True):
+        flat, found = array.reshape(-1), gradient.reshape(-1)
+        for index in rng.choice(flat.size, min(flat.size, 25), replace=False):
+            kept = flat[index]
+            flat[index] = kept + 1e-6
+            above, _ = loss()
+            flat[index] = kept - 1e-6
+            below, _ = loss()
+            flat[index] = kept
+            assert found[index] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_pooling_says_what_it_is(pooling: str) -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK, pooling=pooling, bidirectional=True).fit(X, y)
+    expected = []
+    for x in X:
+        output, (h_n, _) = fitted.lstm_(x)
+        pooled = {
+            "last": np.r_[h_n[0], h_n[1]], "mean": output.mean(axis=0), "max": output.max(axis=0),
+        }  # fmt: skip
+        expected.append(fitted.coef_ @ pooled[pooling] + fitted.intercept_)
+    scores = np.array(expected)
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(X), shares, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(fitted.predict_log_proba(X), np.log(shares), rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("hidden", [1, 7, 64])
+def test_a_row_alone_has_the_bits_of_any_batch(
+    pooling: str, dtype: str, hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = ragged(40)
+    options = QUICK | {"max_iter": 1, "hidden_size": hidden, "pooling": pooling, "dtype": dtype}
+    for fitted in (
+        LSTMClassifier(**options).fit(X, y),
+        LSTMRegressor(**options).fit(X, [len(x) for x in X]),
+    ):
+        predict = getattr(fitted, "predict_proba", fitted.predict)
+        whole = predict(X)
+        assert whole.dtype == dtype
+        assert np.array_equal(np.concatenate([predict([x]) for x in X]), whole)
+        assert np.array_equal(predict(X[::-1]), whole[::-1])
+        with monkeypatch.context() as patch:
+            patch.setattr("lstm_native.sklearn.model.MOST_BYTES", 2000)
+            assert np.array_equal(predict(X), whole)
+
+
+def test_the_gradient_of_a_largest_value_goes_to_the_first() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 2.0], [0.0, 2.0]])
+    packed = pack_sequence([x[:1], x], enforce_sorted=False)
+    pooled, pull = POOLINGS["max"](packed, np.zeros((1, 2, 2)), 1)
+    assert pooled.tolist() == [[1, 0], [1, 2]]
+    gradient, _ = pull(np.array([[3.0, 4.0], [5.0, 6.0]]))
+    short, long = unpack_sequence(packed._replace(data=gradient))
+    assert short.tolist() == [[3, 4]]
+    assert long.tolist() == [[5, 0], [0, 6], [0, 0]]
+
+
+def test_batches_of_predictions_are_bounded() -> None:
+    lengths = [1, 50, 3, 1000, 4, 50]
+    data = read(
+        LSTMRegressor(), [np.zeros((n, 1)) for n in lengths], None, dtype="float32", fitted=False
+    )
+    batches = [rows.tolist() for rows in data.batches(100)]
+    assert batches == [[3], [1, 5], [4, 2, 0]]
+
+
+# --- fitting ---
+
+
+def test_same_seed_same_bits_whatever_the_threads() -> None:
+    X, y = ragged(200)
+    options = QUICK | {"hidden_size": 64, "max_iter": 2, "num_layers": 2, "dropout": 0.3}
+    found = []
+    for threads in (1, 2, 2):
+        lstm_native.set_num_threads(threads)
+        found.append(bits(LSTMClassifier(**options).fit(X, y)))
+    assert found[0] == found[1] == found[2]
+    assert bits(LSTMClassifier(**options | {"random_state": 1}).fit(X, y)) != found[0]
+
+
+def test_initial_weights_are_torch_s_of_a_seed() -> None:
+    X, y = ragged(10)
+    untrained = QUICK | {"learning_rate_init": 0, "max_iter": 1, "num_layers": 2}
+    for seed in (0, 1):
+        fitted = LSTMClassifier(**untrained | {"random_state": seed}).fit(X, y)
+        lstm_native.manual_seed(int(np.random.RandomState(seed).randint(2**31)))
+        expected = LSTM(3, 8, num_layers=2)
+        assert np.array_equal(fitted.lstm_.flat_parameters, expected.flat_parameters)
+    assert np.abs(fitted.coef_).max() <= 8**-0.5
+
+
+def test_fitting_leaves_the_default_generator_alone() -> None:
+    X, y = ragged(10)
+    before = lstm_native.manual_seed(3).get_state()
+    LSTMClassifier(**QUICK, num_layers=2, dropout=0.5).fit(X, y)
+    assert np.array_equal(lstm_native.random.default_generator.get_state(), before)
+
+
+def test_early_stopping_keeps_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged(100)
+    given = [0.5, 0.6, 0.9, 0.7, 0.9, 0.8, 0.8, 0.8]
+    scores, kept = iter(given), []
+
+    def merit(self: Any, *_: Any) -> float:
+        kept.append(bits(self))
+        return next(scores)
+
+    monkeypatch.setattr(LSTMClassifier, "_merit", merit)
+    options = QUICK | {"learning_rate": "constant", "early_stopping": True}
+    fitted = LSTMClassifier(**options, n_iter_no_change=4).fit(X, y)
+    # The last of those that are best; stopped after the fifth epoch in a row without a better one.
+    assert fitted.validation_scores_ == given
+    assert fitted.best_validation_score_ == 0.9
+    assert fitted.n_iter_ == len(fitted.loss_curve_) == 8
+    assert bits(fitted) == kept[4]
+    assert not fitted.lstm_.training
+
+
+def test_validation_sequences_are_not_learned_from() -> None:
+    X, y = ragged(100)
+    seen: list[int] = []
+    divided = LSTMClassifier(**QUICK, early_stopping=True)
+    whole = training._epoch
+    try:
+        training._epoch = lambda *args: seen.extend(args[3]) or whole(*args)
+        divided.fit(X, y)
+    finally:
+        training._epoch = whole
+    assert len(set(seen)) == 90
+    for row, text in (
+        (seen[0], "for validation set are all zero"),
+        (None, "at least one non-zero"),
+    ):
+        weights = np.zeros(100) if row is not None else np.ones(100)
+        weights[row if row is not None else seen] = row is not None
+        with pytest.raises(ValueError, match=text):
+            divided.fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match="validation set is too small"):
+        LSTMRegressor(**QUICK, early_stopping=True).fit(X[:5], np.arange(5))
+
+
+def test_the_end_of_training() -> None:
+    X, y = ragged()
+    options = QUICK | {"learning_rate": "constant"}
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(10\) reached"):
+        LSTMClassifier(**options).fit(X, y)
+    # The first epoch is better than none; more than ten after it are not, by so much.
+    patient = options | {"max_iter": 100, "tol": 10.0}
+    assert LSTMClassifier(**patient).fit(X, y).n_iter_ == 12
+    with pytest.warns(ConvergenceWarning):
+        assert LSTMClassifier(**patient, n_iter_no_change=None).fit(X, y).n_iter_ == 100
+
+
+def test_interruption_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged()
+    epochs = iter([0.5, 0.4])
+
+    def interrupted(*_: Any) -> float:
+        for loss in epochs:
+            return loss
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_epoch", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        fitted = LSTMClassifier(**QUICK).fit(X, y)
+    assert fitted.loss_curve_ == [0.5, 0.4]
+    assert set(fitted.predict(X)) <= set(y)
+    assert not fitted.lstm_.training
+
+
+def test_partial_fit_goes_on_as_fit_does() -> None:
+    X, y = ragged()
+    options = QUICK | {"learning_rate": "constant", "shuffle": False, "num_layers": 2}
+    options["dropout"] = 0.2
+    with pytest.warns(ConvergenceWarning):
+        whole = LSTMClassifier(**options).fit(X, y)
+    parts = LSTMClassifier(**options)
+    parts.partial_fit(X, y, classes=["up", "down"])
+    for _ in range(9):
+        # Weights, optimizer and dropout survive a file.
+        parts = pickle.loads(pickle.dumps(parts)).partial_fit(X, y)
+    assert bits(parts) == bits(whole)
+    assert parts.loss_curve_ == whole.loss_curve_
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        parts.partial_fit(X, y, classes=["up", "left"])
+    with pytest.raises(ValueError, match=r"classes not in `self.classes_`.*left"):
+        parts.partial_fit(X[:1], ["left"])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        LSTMClassifier().partial_fit(X, y)
+    with pytest.raises(ValueError, match="does not support early_stopping"):
+        LSTMRegressor(early_stopping=True).partial_fit(X, np.arange(60))
+
+
+def test_warm_start_goes_on() -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
+    lstm = fitted.lstm_
+    fitted.fit(X, y)
+    assert fitted.lstm_ is lstm
+    assert fitted.n_iter_ == 20
+    with pytest.raises(ValueError, match="same classes as in the previous call"):
+        fitted.fit(X, np.where(y == "up", "left", "right"))
+    with pytest.raises(ValueError, match=r"hidden_size is 9, but the network .* has 8"):
+        fitted.set_params(hidden_size=9).fit(X, y)
+    fitted.set_params(warm_start=False).fit(X, y)
+    assert fitted.n_iter_ == 10
+
+
+def test_weights_that_run_away_are_an_error() -> None:
+    X, _ = ragged()
+    wild = LSTMRegressor(**QUICK | {"learning_rate_init": 1e30, "max_grad_norm": None})
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match="non-finite parameter weights"),
+    ):
+        wild.set_params(solver="sgd").fit(X, np.arange(60))
+
+
+@pytest.mark.parametrize("options", [
+    {"solver": "sgd"}, {"solver": "adamw", "weight_decay": 0.01}, {"max_grad_norm": None},
+    {"proj_size": 4, "num_layers": 2}, {"batch_size": 1000}, {"dtype": "float64"},
+])  # fmt: skip
+def test_every_kind_learns(options: dict[str, Any]) -> None:
+    X, y = ragged(100)
+    rate = {"learning_rate_init": 0.3} if options.get("solver") == "sgd" else {}
+    fitted = LSTMClassifier(**QUICK | {"max_iter": 40} | rate | options).fit(X, y)
+    assert fitted.score(X, y) > 0.95
+    assert fitted.lstm_.dtype == options.get("dtype", "float32")
+
+
+def test_idle_dropout_is_told() -> None:
+    X, y = ragged(10)
+    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
+        LSTMClassifier(**QUICK, dropout=0.5).fit(X, y)
+
+
+def test_verbose_shows_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = ragged()
+    LSTMClassifier(**QUICK, verbose=True, early_stopping=True).fit(X, y)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("epoch  10 of 10: loss ")
+    assert ", score " in last
+    LSTMClassifier(**QUICK).fit(X, y)
+    assert capsys.readouterr().err == ""
