@@ -37,7 +37,8 @@ def run(*command: str | Path) -> str:
 def objects_in(build: Path) -> dict[str, Path]:
     """The kernels' object file of every ISA, unless one is missing or older than its sources."""
     found = {i: [*(build / "CMakeFiles" / f"kernels_{i}.dir").rglob("*.o")] for i in ISAS}
-    sources = [ROOT / "CMakeLists.txt", ROOT / "cpp" / "kernel_api.hpp"]
+    names = ("CMakeLists.txt", "cmake/compiler.cmake", "cpp/kernel_api.hpp")
+    sources = [ROOT / name for name in names]
     newest = max(p.stat().st_mtime for p in [*sources, *(ROOT / "cpp" / "kernels").iterdir()])
     fresh = all(len(o) == 1 and o[0].stat().st_mtime > newest for o in found.values())
     return {isa: one for isa, (one,) in found.items()} if fresh else {}
