@@ -1,11 +1,13 @@
 """Longer checks, each in an environment of its own: ``nox -s NAME``."""
 
 import hashlib
+import shlex
 import shutil
 import sys
 import tarfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -28,6 +30,21 @@ def tests(session: nox.Session) -> None:
     """The suite, with torch to compare with."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+def wheel_settings() -> dict[str, Any]:
+    """How cibuildwheel is told to make and try wheels."""
+    settings: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text())
+    return settings["tool"]["cibuildwheel"]  # type: ignore[no-any-return]
+
+
+@nox.session
+def portable(session: nox.Session) -> None:
+    """What of the suite needs neither torch nor POSIX; every wheel of a release has passed it."""
+    settings = wheel_settings()
+    session.install(".", *settings["test-requires"])
+    for command in settings["test-command"]:
+        session.run(*shlex.split(command), *(session.posargs if "pytest" in command else []))
 
 
 @nox.session
@@ -256,7 +273,7 @@ def windows(session: nox.Session, isa: str) -> None:
 @nox.session
 @nox.parametrize("cpu", ["aarch64", "x86_64"])
 def macos(session: nox.Session, cpu: str) -> None:
-    """The core compiled and linked for macOS, by Clang with its own C++ library; nothing runs it."""
+    """The core compiled and linked for macOS, by Clang with its own library; nothing runs it."""
     session.install("ziglang")
     native_build(
         session, "-DCMAKE_SYSTEM_NAME=Darwin", f"-DCMAKE_SYSTEM_PROCESSOR={cpu}",
@@ -281,7 +298,7 @@ def libcxx(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """A wheel as its users get it: from the sdist alone, the same twice, repaired, looked at, tried.
+    """A wheel as its users get it: from the sdist alone, repaired, looked at, and tried.
 
     Builds twice, in folders of different names, and fails where the hashes differ; then runs the
     demo and the suite where nothing but the wheel and what it asks for is installed. Options go to
@@ -296,13 +313,12 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--sdist", "--outdir", str(folder))
     (sdist,) = folder.glob("*.tar.gz")
 
-    settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["cibuildwheel"]
     found = []
     for name in ("one", "another-one"):
         with tarfile.open(sdist) as archive:
             archive.extractall(folder / name, filter="data")
         (source,) = (folder / name).iterdir()
-        environment = settings["environment"]
+        environment = wheel_settings()["environment"]
         built, repaired = folder / name / "built", folder / name / "repaired"
         session.run(
             "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built),
@@ -325,9 +341,7 @@ def wheel(session: nox.Session) -> None:
     session.run(python, "-m", "pip", "list", external=True)
     session.chdir(folder)
     session.run(python, "-m", "lstm_native", "demo", external=True)
-    session.run(
-        python, "-m", "pip", "install", "--quiet", "pytest", "hypothesis", external=True
-    )
+    session.run(python, "-m", "pip", "install", "--quiet", "pytest", "hypothesis", external=True)
     session.chdir(source)
     session.run(python, "-m", "pytest", *session.posargs, external=True)
 

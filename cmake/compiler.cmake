@@ -36,6 +36,8 @@ if(MSVC)
     set(avx2_flags /arch:AVX2)
     set(avx512_flags /arch:AVX512)
   endif()
+  # Nothing of the compiler beside the module: Python brings one half of its runtime, not the other.
+  set(CMAKE_MSVC_RUNTIME_LIBRARY "MultiThreaded$<$<CONFIG:Debug>:Debug>")
   add_compile_options(/utf-8 /Zc:__cplusplus)
   add_compile_definitions(_CRT_SECURE_NO_WARNINGS)
   set(module_flags /GS)

@@ -5,6 +5,7 @@ How a wheel is made and looked at is ``nox -s wheel``.
 """
 
 import json
+import re
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
@@ -73,3 +74,35 @@ def test_every_python_that_gets_a_wheel_is_declared() -> None:
         assert f"Programming Language :: Python :: 3.{minor}" in declared
     assert any("Free Threading" in one for one in declared)
     assert project["requires-python"] == ">=3.11"
+
+
+def test_the_lines_of_the_docs_print_the_components(capsys: pytest.CaptureFixture[str]) -> None:
+    if not (ROOT / "docs").exists():
+        pytest.skip("needs the source tree")
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for block in text.split("```python\n")[1:]:
+        exec(block.split("```")[0], {})
+    assert f"eigen {lstm_native.show_config('dicts')['eigen']} " in capsys.readouterr().out
+
+
+def test_the_docs_give_the_date_of_the_settings_and_the_pinned_cibuildwheel() -> None:
+    workflow = ROOT / ".github" / "workflows" / "wheels.yml"
+    if not workflow.exists():
+        pytest.skip("needs the source tree")
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    epoch = f"SOURCE_DATE_EPOCH={settings['environment']['SOURCE_DATE_EPOCH']}"
+    assert text.count(epoch) == 2
+    (pinned,) = re.findall(r"cibuildwheel==(\S+)", workflow.read_text())
+    assert f"its version, {pinned}." in text
+
+
+def test_every_action_is_pinned_to_a_commit_and_one_job_may_sign() -> None:
+    folder = ROOT / ".github" / "workflows"
+    if not folder.exists():
+        pytest.skip("needs the source tree")
+    text = "\n".join(path.read_text() for path in folder.iterdir())
+    actions = re.findall(r"uses: *(.*)", text)
+    assert actions
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", one) for one in actions), actions
+    assert text.count("id-token: write") == 1

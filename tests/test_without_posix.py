@@ -15,8 +15,8 @@ import numpy as np
 
 for name in (
     "fork", "forkpty", "register_at_fork", "sched_getaffinity", "sched_setaffinity", "uname",
-    "getuid", "geteuid", "getgid", "chown", "fchmod", "mkfifo", "pread", "O_NOFOLLOW", "O_NONBLOCK",
-    "O_CLOEXEC", "O_DIRECTORY", "sysconf", "getpgid", "setsid", "posix_fallocate", "statvfs",
+    "getuid", "geteuid", "getgid", "getpgid", "setsid", "chown", "fchmod", "mkfifo", "pread",
+    "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "sysconf", "statvfs",
 ):
     if hasattr(os, name):
         delattr(os, name)

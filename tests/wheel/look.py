@@ -41,7 +41,8 @@ def look(wheel: Path) -> None:
         named = [component for bill in bills for component in components(archive, bill)]
         for word in ["eigen", "pybind11", *carried(names)]:
             assert any(name.startswith(word) for name in named), f"no bill names {word}"
-            text = next(path for start, path in LICENCES.items() if word.startswith(start))
+            text = next((t for start, t in LICENCES.items() if word.startswith(start)), None)
+            assert text, f"{word} is carried, and nothing is known of its licence"
             assert any(name.endswith(text) for name in names), f"no {text} for {word}"
         for name in names:
             if name.endswith((".so", ".pyd", ".dll", ".dylib")) or ".so." in name:
