@@ -23,7 +23,8 @@ for name in (
 for name in ("SIGALRM", "SIGUSR1", "SIGKILL", "setitimer", "pthread_sigmask", "pthread_kill"):
     if hasattr(signal, name):
         delattr(signal, name)
-for name in ("torch", "autograd", "onnxruntime", "fcntl", "resource", "pwd", "grp", "termios", "tty"):
+unix = ("fcntl", "resource", "pwd", "grp", "termios", "tty")
+for name in (*unix, "torch", "autograd", "onnxruntime"):
     sys.modules[name] = None
 """
 USE = """
