@@ -38,7 +38,7 @@ class WithoutSignals {
   WithoutSignals& operator=(const WithoutSignals&) = delete;
 
  private:
-  alignas(std::max_align_t) unsigned char before_[128];
+  [[maybe_unused]] alignas(std::max_align_t) unsigned char before_[128];
 };
 
 // Whether CPU and operating system run what add_kernels("avx2") and ("avx512") of CMakeLists.txt
