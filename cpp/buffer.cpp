@@ -1,12 +1,10 @@
 #include "buffer.hpp"
 
-#include <sys/mman.h>
-
-#include <cstdint>
-#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <vector>
+
+#include "system.hpp"
 
 namespace lstm_native {
 namespace {
@@ -24,26 +22,20 @@ Index rounded_up(Index bytes, Index to) { return checked_sum(bytes, to - 1) / to
 // library's blocks it would leave holes.
 Block map(Index wanted) {
   const Index boundary = wanted < worth_huge_pages ? page : huge_page;
-  const Index bytes = rounded_up(wanted, boundary), spare = boundary - page;
-  void* data = mmap(nullptr, size(checked_sum(bytes, spare)), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) throw std::bad_alloc();
-  if (spare == 0) return {data, bytes};
-  const Index before = -static_cast<Index>(reinterpret_cast<std::uintptr_t>(data)) & (boundary - 1);
-  char* begin = static_cast<char*>(data) + before;
-  if (before > 0) munmap(data, size(before));
-  if (before < spare) munmap(begin + bytes, size(spare - before));
-  madvise(begin, size(bytes), MADV_HUGEPAGE);
-  return {begin, bytes};
+  const Index bytes = rounded_up(wanted, boundary);
+  checked_sum(bytes, boundary);
+  void* data = map_pages(size(bytes), size(boundary));
+  if (!data) throw std::bad_alloc();
+  return {data, bytes};
 }
 
-void unmap(Block block) { munmap(block.data, size(block.bytes)); }
+void unmap(Block block) { unmap_pages(block.data, size(block.bytes)); }
 
 // Of exactly this many bytes: how it is given back is told by what was wanted, and whoever runs
 // past the end is seen by a sanitizer.
 Block allocate(Index bytes) {
-  void* data;
-  if (posix_memalign(&data, size(cache_line), size(bytes)) != 0) throw std::bad_alloc();
+  void* data = allocate_aligned(size(bytes), size(cache_line));
+  if (!data) throw std::bad_alloc();
   return {data, bytes};
 }
 
@@ -118,7 +110,7 @@ Block take_block(Index bytes) {
 
 void give_block(Block block) noexcept {
   if (block.bytes < least_kept_block)
-    std::free(block.data);
+    free_aligned(block.data);
   else
     store.give(block);
 }

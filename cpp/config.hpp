@@ -7,13 +7,14 @@
 #include <stdexcept>
 
 #include "kernel_api.hpp"
+#include "overflow.hpp"
 
 namespace lstm_native {
 
 // a * b, or std::length_error when it does not fit an Index.
 inline Index checked_product(Index a, Index b) {
   Index product;
-  if (__builtin_mul_overflow(a, b, &product))
+  if (product_overflows(a, b, &product))
     throw std::length_error(
         "sizes overflow: an array of this network would have more than 2^63 "
         "elements");
@@ -22,7 +23,7 @@ inline Index checked_product(Index a, Index b) {
 
 inline Index checked_sum(Index a, Index b) {
   Index sum;
-  if (__builtin_add_overflow(a, b, &sum))
+  if (sum_overflows(a, b, &sum))
     throw std::length_error(
         "sizes overflow: an array of this network would have more than 2^63 "
         "elements");

@@ -1,8 +1,9 @@
-// CPU features come from the compiler's runtime, which also asks the operating system (XCR0).
 #include "dispatch.hpp"
 
 #include <cstdlib>
 #include <stdexcept>
+
+#include "system.hpp"
 
 namespace lstm_native {
 
@@ -33,13 +34,8 @@ std::vector<const KernelTable*> compiled_tables() {
 std::vector<const KernelTable*> supported_tables() {
   std::vector<const KernelTable*> tables{&baseline::table};
 #ifdef LSTM_NATIVE_X86
-  __builtin_cpu_init();
-  const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (fma) tables.push_back(&avx2::table);
-  if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512cd"))
-    tables.push_back(&avx512::table);
+  if (runs_avx2()) tables.push_back(&avx2::table);
+  if (runs_avx512()) tables.push_back(&avx512::table);
 #endif
   return tables;
 }

@@ -1,6 +1,6 @@
 #include "fork_mutex.hpp"
 
-#include <pthread.h>
+#include "system.hpp"
 
 namespace lstm_native {
 namespace {
@@ -22,7 +22,7 @@ void unlock_all() {
   registry.mutex.unlock();
 }
 
-[[maybe_unused]] const int at_fork = pthread_atfork(lock_all, unlock_all, unlock_all);
+[[maybe_unused]] const int registered = at_fork(lock_all, unlock_all, unlock_all);
 
 }  // namespace
 

@@ -1,11 +1,6 @@
 #include "parallel.hpp"
 
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <cmath>
 #include <cstdint>
@@ -14,7 +9,9 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
+#include "system.hpp"
 #include "threads.hpp"
 
 namespace lstm_native {
@@ -30,26 +27,6 @@ std::atomic<bool> forked{false};
 
 constexpr std::int64_t between_questions = 50'000'000;  // ns
 thread_local Stoppable* stoppable = nullptr;
-
-// Nanoseconds of wall time, and of this thread's time on a core.
-std::int64_t clock() {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
-std::int64_t read_clock(clockid_t id) {
-  timespec time;
-  clock_gettime(id, &time);
-  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
-}
-std::int64_t time_on_core() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
-
-// To some milliseconds, and for a quarter of the price.
-std::int64_t coarse_clock() {
-#ifdef CLOCK_MONOTONIC_COARSE
-  return read_clock(CLOCK_MONOTONIC_COARSE);
-#else
-  return clock();
-#endif
-}
 
 // The times in which a team would be held up by others on its cores. A passing one is over soon;
 // whoever comes back again and again is kept away from longer each time.
@@ -91,7 +68,7 @@ const int quota_at_load = quota();
 
 int available() { return std::min(processors(), quota_at_load); }
 
-[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+[[maybe_unused]] const int registered = at_fork(nullptr, nullptr, [] { forked = true; });
 
 }  // namespace
 
@@ -131,7 +108,7 @@ void Barrier::wait(int members, const Stoppable* call) {
     } else {
       if (stopped()) return;
       was_long_.store(true, std::memory_order_relaxed);
-      sched_yield();
+      std::this_thread::yield();
     }
   }
 }

@@ -4,6 +4,10 @@
 // there should be none.
 #pragma once
 
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+
 namespace lstm_native {
 
 // A team is never larger.
@@ -14,7 +18,11 @@ constexpr int most_threads = 256;
 constexpr int spins_before_yield = 1000;
 
 inline void pause_core() {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(_MSC_VER) && defined(_M_ARM64)
+  __yield();
+#elif defined(_MSC_VER)
+  _mm_pause();
+#elif defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");

@@ -7,12 +7,12 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "system.hpp"
 #include "threads.hpp"
 
 namespace lstm_native {
@@ -70,20 +70,6 @@ class Worker {
   std::condition_variable wake_;
 };
 
-// Signals are for the threads of the application.
-class WithoutSignals {
- public:
-  WithoutSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
 class Workers {
  public:
   Workers() { idle_.reserve(most_threads); }
@@ -94,7 +80,7 @@ class Workers {
     int taken = 0;
     for (; taken < count && !idle_.empty(); idle_.pop_back()) team[taken++] = idle_.back();
     try {
-      const WithoutSignals masked;
+      const WithoutSignals masked;  // those are for the threads of the application
       for (; taken < count && started_ < most_threads - 1; ++started_) team[taken++] = new Worker;
     } catch (const std::exception&) {  // std::system_error or std::bad_alloc: so many, then
     }

@@ -100,10 +100,17 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
 
 
+def processors() -> int:
+    """How many this process may run on; only Linux tells which."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
     """Every test starts with two threads (or the one there is), whatever the last one chose."""
-    lstm_native.set_num_threads(min(2, len(os.sched_getaffinity(0))))
+    lstm_native.set_num_threads(min(2, processors()))
 
 
 @pytest.fixture(scope="session")

@@ -21,17 +21,21 @@ MAY_INCLUDE = {
         "kernel_api", "simd", "activations", "cell", "roofline", "tile", "pack", "gates", "walk",
         "forward", "restore", "backward", "gradients",
     },
-    "config": {"kernel_api"},
+    "overflow": set(),
+    "config": {"kernel_api", "overflow"},
     "float_mode": set(),
+    "system": set(),
+    "system_posix": {"system"},
+    "system_windows": {"system"},
     "threads": set(),
     "threads_openmp": {"threads"},
-    "threads_std": {"threads"},
-    "parallel": {"float_mode", "threads"},
+    "threads_std": {"system", "threads"},
+    "parallel": {"float_mode", "system", "threads"},
     "part": {"kernel_api", "parallel"},
-    "dispatch": {"kernel_api"},
-    "fork_mutex": set(),
+    "dispatch": {"kernel_api", "system"},
+    "fork_mutex": {"system"},
     "generator": {"fork_mutex", "kernel_api"},
-    "buffer": {"config"},
+    "buffer": {"config", "system"},
     "schedule": {"config"},
     "weights": {"buffer", "dispatch", "part"},
     "dropout": {"buffer", "generator", "parallel"},
@@ -43,7 +47,7 @@ MAY_INCLUDE = {
     "stack_backward": {"stack", "stack_team", "dispatch"},
     "bindings": {
         "arrays", "handles", "plain", "stack", "weights", "config", "dispatch", "parallel", "plan",
-        "generator", "objects", "threads",
+        "generator", "objects", "system", "threads",
     },
 }  # fmt: skip
 
@@ -91,6 +95,9 @@ def test_cpp_includes_only_what_its_layer_allows(path: Path) -> None:
         (r"#include <pybind11", r"bindings/"),
         (r"#include <Eigen", r"kernels/simd\.hpp"),
         (r"#include <omp\.h>|#pragma omp", r"threads_openmp\.cpp"),
+        (r"#include <(pthread|unistd|windows|sched|sys/.*)\.h>", r"system_\w+\.cpp"),
+        (r"\b(pthread_\w+|mmap|VirtualAlloc)\(", r"system_\w+\.cpp"),
+        (r"_MSC_VER|_WIN32|__APPLE__", r"(overflow|float_mode|threads)\.hpp"),
         (r"__AVX", r"kernels/(kernels\.cpp|simd\.hpp)"),
         (r"std::(vector|string|map|function|atomic|mutex|thread)\b", r"(?!kernels/|kernel_api)"),
     ],
@@ -103,7 +110,8 @@ def test_each_dependency_has_one_home(pattern: str, home: str) -> None:
 
 
 def test_no_flag_that_would_change_the_bits() -> None:
-    build = (ROOT / "CMakeLists.txt").read_text() + (ROOT / "pyproject.toml").read_text()
+    files = [ROOT / "CMakeLists.txt", ROOT / "pyproject.toml", *(ROOT / "cmake").iterdir()]
+    build = "".join(path.read_text() for path in files)
     assert not re.search(r"march=native|ffast-math|-flto|INTERPROCEDURAL", build)
     assert "-ffp-contract=off" in build
 

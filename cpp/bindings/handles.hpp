@@ -5,9 +5,10 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#include <unistd.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <variant>
 
 #include "generator.hpp"
@@ -60,7 +61,7 @@ class Released {
     try {
       PyEval_RestoreThread(state_);
     } catch (...) {
-      for (;;) pause();
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
     }
   }
 

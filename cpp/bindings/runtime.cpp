@@ -1,6 +1,4 @@
 // Threads, the ISA, and what the core was built from.
-#include <pthread.h>
-
 #include <atomic>
 #include <map>
 #include <numeric>
@@ -10,6 +8,7 @@
 #include "handles.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
+#include "system.hpp"
 #include "threads.hpp"
 
 namespace lstm_native::bindings {
@@ -110,7 +109,7 @@ void register_runtime(py::module_& m) {
   main_thread =
       py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
   // A child has one thread, which becomes its main thread.
-  pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
+  at_fork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
   m.def("set_num_threads", &set_threads, py::arg("count"));
   m.def("get_num_threads", &num_threads);
   m.def("force_dealing", &force, py::arg("dealing"));

@@ -88,11 +88,11 @@ class Task {
   }
 
   struct Results {
-    explicit Results(const Task& task)
-        : task(task),
-          y(size(task.sizes_.T * task.sizes_.N * task.config_.frame_size())),
-          h(states() * size(task.config_.output_size())),
-          c(states() * size(task.config_.hidden_size)) {}
+    explicit Results(const Task& of)
+        : task(of),
+          y(size(of.sizes_.T * of.sizes_.N * of.config_.frame_size())),
+          h(states() * size(of.config_.output_size())),
+          c(states() * size(of.config_.hidden_size)) {}
     std::size_t states() const {
       return size(task.config_.num_layers * task.config_.directions() * task.sizes_.N);
     }

@@ -1,0 +1,101 @@
+// Linux, macOS and their like.
+#include "system.hpp"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <new>
+
+namespace lstm_native {
+namespace {
+
+constexpr std::size_t page = 4 << 10;
+
+std::int64_t read_clock(clockid_t id) {
+  timespec time;
+  clock_gettime(id, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+}  // namespace
+
+void* map_pages(std::size_t bytes, std::size_t boundary) {
+  const std::size_t spare = boundary - page;
+  void* data =
+      mmap(nullptr, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return nullptr;
+  const std::size_t before = -reinterpret_cast<std::uintptr_t>(data) & (boundary - 1);
+  if (spare == 0) return data;
+  char* begin = static_cast<char*>(data) + before;
+  if (before > 0) munmap(data, before);
+  if (before < spare) munmap(begin + bytes, spare - before);
+#ifdef MADV_HUGEPAGE
+  madvise(begin, bytes, MADV_HUGEPAGE);
+#endif
+  return begin;
+}
+
+void unmap_pages(void* data, std::size_t bytes) { munmap(data, bytes); }
+
+void* allocate_aligned(std::size_t bytes, std::size_t boundary) {
+  void* data;
+  return posix_memalign(&data, boundary, bytes) == 0 ? data : nullptr;
+}
+
+void free_aligned(void* data) { std::free(data); }
+
+std::int64_t clock() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
+// For a quarter of the price.
+std::int64_t coarse_clock() {
+#ifdef CLOCK_MONOTONIC_COARSE
+  return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+  return clock();
+#endif
+}
+
+std::int64_t time_on_core() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+int at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
+  return pthread_atfork(before, in_parent, in_child);
+}
+
+WithoutSignals::WithoutSignals() {
+  static_assert(sizeof(sigset_t) <= sizeof before_);
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, new (before_) sigset_t);
+}
+
+WithoutSignals::~WithoutSignals() {
+  pthread_sigmask(SIG_SETMASK, std::launder(reinterpret_cast<sigset_t*>(before_)), nullptr);
+}
+
+// CPU features come from the compiler's runtime, which also asks the operating system (XCR0).
+bool runs_avx2() {
+#ifdef LSTM_NATIVE_X86
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
+bool runs_avx512() {
+#ifdef LSTM_NATIVE_X86
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512cd");
+#else
+  return false;
+#endif
+}
+
+}  // namespace lstm_native
