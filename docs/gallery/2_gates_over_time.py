@@ -61,9 +61,10 @@ i, f = 1 / (1 + np.exp(-z[..., :H])), 1 / (1 + np.exp(-z[..., H : 2 * H]))
 
 marked = x[..., 0] > 0
 moved = np.abs(np.diff(cells, axis=0)).mean(axis=-1)
-for name, rows, which in (("at a mark", marked, marked[1:]), ("between", ~marked, ~marked[1:])):
+for name, which in (("at a mark", marked), ("between", ~marked)):
     print(
-        f"{name:9}  f {f[rows].mean():.2f}  i {i[rows].mean():.2f}  c moves {moved[which].mean():.3f}"
+        f"{name:9}  f {f[which].mean():.2f}  i {i[which].mean():.2f}  "
+        f"c moves {moved[which[1:]].mean():.3f}"
     )
 assert f[~marked].mean() > 0.9 > 0.5 > f[marked].mean()
 assert i[marked].mean() > 2 * i[~marked].mean()
