@@ -237,9 +237,7 @@ for axis, rows, title in zip(
 #    :language: cpp
 #    :caption: cpp/kernels/tile.hpp
 #    :start-at: EIGEN_STRONG_INLINE void accumulate
-#    :end-at: acc[r][v] = sum[r][v];
-#    :append: }
-#    :dedent: 2
+#    :end-before: };
 #
 # Each number of *z* has one sum, and *k* goes up through the features of *x* and then those of *h*,
 # whatever R and B are. That is why results are :doc:`the same bits </reproducibility>` for any

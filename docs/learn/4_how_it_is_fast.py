@@ -43,7 +43,8 @@ axes.legend(handles, kinds, loc="lower right", fontsize=8)
 # the limits of two. Some of them, with the part that each reaches of the limit of as many threads
 # as it took:
 
-shown = ("guitar-24", "stepped-silero-vad", "one-512", "mid-32x512", "large-128x512")
+shown = ["guitar-24", "stepped-silero-vad", "one-512", "mid-32x512", "large-128x512"]
+shown += ["ragged-32x256"]
 for row in forward:
     if row["row"] in shown:
         best, reached = row["best"]["lstm_native"], row["limit"]["reached"]
@@ -57,8 +58,8 @@ print(
 )
 
 # %%
-# ``guitar-24`` is a call of one step on a network of 24 units. To read its weights takes a twentieth
-# of a microsecond: nearly all of its time is that of a call from Python.
+# ``guitar-24`` is a call of one step on a network of 24 units. Reading its weights would take a
+# twentieth of a microsecond: nearly all of its time is that of a call from Python.
 #
 # At mid and large batch nobody can be much faster than anybody else, and the figures say so. What
 # is left to win lies elsewhere: in small calls, in frames that need not be computed, in the kinds
