@@ -91,8 +91,8 @@ numpydoc_validation_exclude = {
     r"lstm_native\.(Gradients|Tape|Stream|FoundLSTM)$",
     r"bridges\.torch\.LSTM(\.forward)?$",
 }
-# tests/test_docs.py runs the docstrings' examples at every landing; here they run once more as
-# pages show them, with those that stand outside of docstrings.
+# Of docstrings. Those of the package itself run in tests/test_docs.py at every landing, too; here
+# also those of the bridges.
 doctest_global_setup = """
 import os, tempfile
 import numpy as np
