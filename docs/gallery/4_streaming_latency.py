@@ -48,7 +48,8 @@ def call(frame):
 called = timed(call)
 
 # %%
-# For each time the share of the steps that took longer, to the slowest of all:
+# For each time the share of the steps that took longer, to the slowest of all. Steps of
+# milliseconds are those in which another process had the core:
 
 share = 1 - np.arange(COUNTED) / COUNTED
 figure, axis = plt.subplots()
@@ -58,7 +59,6 @@ for values, name in ((stepped, "stream.step"), (called, "a call")):
 axis.set(xscale="log", yscale="log", title=f"one step of 128 units, {isa()}")
 axis.set(xlabel="microseconds", ylabel="steps that took longer")
 axis.xaxis.set_major_formatter("{x:g}")
-axis.xaxis.set_minor_formatter("")
 first, last = stepped[0], max(stepped[-1], called[-1])
 ticks = np.array([n * 10**power for power in range(-1, 6) for n in (1, 2, 5)])
 axis.set_xticks(ticks[(ticks > 0.8 * first) & (ticks < 1.3 * last)])

@@ -23,7 +23,7 @@ machine = results["machine"]
 print(machine["cpu"], machine["isa"], f"{machine['cores']} cores,", machine["date"][:10])
 
 # %%
-# Two limits
+# The limits
 # ----------
 # A step multiplies all recurrent weights with *h*, and the next step cannot begin before. So the
 # weights are read once a step. With many rows in the batch each weight that was read is used many
