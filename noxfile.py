@@ -371,10 +371,25 @@ def free_threaded(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation site, into docs/_build/html; two minutes."""
     session.install(".[docs]")
+    # What an earlier build left would be taken as it is, and nothing would run.
+    for left in ("docs/_build", "docs/_built"):
+        shutil.rmtree(left, ignore_errors=True)
     for builder in ("html", "doctest"):
         options = ["-b", builder, "-n", "-W", "--keep-going", "-d", "docs/_build/doctrees"]
         session.run("sphinx-build", *options, "docs", f"docs/_build/{builder}")
     session.run("python", "docs/_site/check.py", "docs/_build/html")
+
+
+@nox.session
+def other_gate(session: nox.Session) -> None:
+    """The cell of docs/learn/3_changing_a_gate.py, built and tried in a clone; some minutes."""
+    clone = Path(session.create_tmp()) / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    session.run("git", "clone", "--quiet", ".", str(clone), external=True)
+    session.chdir(clone)
+    session.run("git", "apply", "docs/learn/coupled.diff", external=True)
+    session.install(".", "pytest", "hypothesis")
+    session.run("pytest", "tests/test_reference.py", "tests/test_gradcheck.py")
 
 
 @nox.session

@@ -12,6 +12,9 @@ from typing import Any
 from bench import targets
 from bench.sides import OURS
 
+# Committed results, DATE-name.json.
+RESULTS = Path(__file__).with_name("results")
+
 TITLES = {"forward": "Forward", "train": "Forward and backward"}
 
 
@@ -23,6 +26,11 @@ def write(path: Path, results: dict[str, Any]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def newest(name: str) -> Path:
+    """The newest committed result of a name, such as ``avx512`` or ``sizes``."""
+    return max(RESULTS.glob(f"*-{name}.json"))
 
 
 def read(path: Path) -> dict[str, Any]:

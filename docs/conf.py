@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-# Whatever a page computes is small, and the same for any number of threads.
+# NumPy's products on these pages are too small to share. Keras is to run on torch, which is there.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -35,6 +35,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "_site.examples",
+    "_site.links",
     "_site.mathml",
     "_site.pictures",
 ]
@@ -90,6 +91,8 @@ numpydoc_validation_exclude = {
     r"lstm_native\.(Gradients|Tape|Stream|FoundLSTM)$",
     r"bridges\.torch\.LSTM(\.forward)?$",
 }
+# Of docstrings. Those of the package itself run in tests/test_docs.py at every landing, too; here
+# also those of the bridges.
 doctest_global_setup = """
 import os, tempfile
 import numpy as np

@@ -1,14 +1,15 @@
 """The documentation site, as far as it can be held without building it: ``nox -s docs`` does that.
 
-Every page is reached from the front page, every line of C++ that a page shows is there, the
-examples of the new pages run, and so do those of docstrings.
+Every page is reached from the front page, links between the sources lead somewhere, every line of
+C++ that a page shows is there, the programs and examples of pages run, and so do the examples of
+docstrings.
 """
 
 import doctest
 import importlib
 import inspect
-import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,14 @@ import numpy as np
 import pytest
 
 import lstm_native
+from bench import report, sizes
 from lstm_native import optim
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if "/_" not in path.as_posix())
+PAGES = sorted(
+    path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0][0] not in "._"
+)
 SCRIPTS = sorted([*DOCS.glob("learn/*.py"), *DOCS.glob("gallery/*.py")])
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"\.\. literalinclude:: (\S+)\n((?:# +:.*\n)*)")
@@ -56,6 +60,30 @@ def test_every_page_is_reached_from_the_front_page() -> None:
     assert missing == {DOCS / name for name in built}
 
 
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda path: path.name)
+def test_links_between_the_sources_lead_somewhere(page: Path) -> None:
+    """As a forge shows them: nothing that only a build makes."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for link in LINK.findall(text):
+        assert (page.parent / link).exists(), link
+        assert "_built" not in link
+    assert page.name == "index.md" or not re.search(r"\{(doc|ref)\}`", text)
+
+
+def test_links_to_programs_become_links_to_pages() -> None:
+    links = site("links")
+    text = "a [b](../CONTRIBUTING.md#c) and [d](learn/1_e.py)\n\n[f](gallery/2_g.py)\n"
+    shown = links.rewritten(text)
+    assert "[b](project/contributing.md#c)" in shown
+    assert "[d](_built/learn/1_e.rst)" in shown
+    assert "{figure} _built/gallery/images/sphx_glr_2_g_001.png\n:alt: f\n" in shown
+    assert "[f](_built/gallery/2_g.rst)" in shown
+    assert links.rewritten("[a](files.md)") == "[a](files.md)"
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_code_that_a_page_shows_is_there(script: Path) -> None:
     shown = SHOWN.findall(script.read_text(encoding="utf-8"))
@@ -68,13 +96,48 @@ def test_code_that_a_page_shows_is_there(script: Path) -> None:
     assert shown or script.parent.name == "gallery"
 
 
-def test_the_other_gate_can_be_applied() -> None:
-    """docs/learn/coupled.diff fits the sources."""
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no git, or not a clone")
-    command = ["git", "apply", "--check", "docs/learn/coupled.diff"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_a_page_to_learn_from_asserts(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    (script,) = DOCS.glob(f"learn/{number}_*.py")
+    pyplot.switch_backend("agg")
+    try:
+        runpy.run_path(str(script))
+        assert pyplot.get_fignums()
+    finally:
+        pyplot.close("all")
+
+
+def test_the_other_gate_can_be_applied(tmp_path: Path) -> None:
+    """docs/learn/coupled.diff fits the sources, and its NumPy half has the derivative it says.
+
+    ``nox -s other_gate`` builds the other half.
+    """
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    for name in ("cpp/kernels/cell.hpp", "tests/reference.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    command = ["git", "apply", str(DOCS / "learn" / "coupled.diff")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    names = runpy.run_path(str(tmp_path / "tests" / "reference.py"))
+    forward, backward = names["forward"], names["backward"]
+
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (8, 3), "weight_hh_l0": (8, 2), "bias_ih_l0": 8, "bias_hh_l0": 8}
+    parameters = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    x, dy = rng.standard_normal((4, 2, 3)), rng.standard_normal((4, 2, 2))
+    run = forward(parameters, x)
+    for step in run.scans[0]:
+        assert np.array_equal(step.gates[0] + step.gates[1], np.ones((2, 2)))
+    for name, gradient in backward(run, dy).parameters.items():
+        sums = []
+        for sign in (1, -1):
+            moved = parameters | {name: parameters[name] + sign * 1e-6}
+            sums.append((forward(moved, x).output * dy).sum())
+        assert (sums[0] - sums[1]) / 2e-6 == pytest.approx(gradient.sum(), abs=1e-7)
 
 
 # Tests beside these run the examples of the other pages.
@@ -165,6 +228,10 @@ def test_examples_in_docstrings(
         ('<a href="#b">', "", "leads to #b, a page without that place"),
         ("", 'a { src: url("https://x.org/f.woff") }', "loads https://x.org/f.woff"),
         ("", "@import '//x.org/s.css';", "loads //x.org/s.css"),
+        ("", "a { src: url(f.woff) }", "leads to f.woff, which is not there"),
+        ("<p style=\"background: url('a b.png')\">", "", "leads to a b.png, which is not there"),
+        ("<style>a { src: url(//x.org/f) }</style>", "", "loads //x.org/f"),
+        ('<svg><image xlink:href="//x.org/a.png"/></svg>', "", "loads //x.org/a.png"),
     ],
 )
 def test_a_site_with_a_fault(page: str, style: str, said: str, tmp_path: Path) -> None:
@@ -172,6 +239,13 @@ def test_a_site_with_a_fault(page: str, style: str, said: str, tmp_path: Path) -
     (tmp_path / "index.html").write_text(f'<link href="style.css"><p id="a">{page}</p>')
     (found,) = site("check").faults(tmp_path)
     assert found.endswith(said)
+
+
+def test_a_picture_with_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<img src="a.svg">')
+    (tmp_path / "a.svg").write_text('<svg><path id="b"/><g fill="url(#b)" clip-path="url(c.svg)"/>')
+    (found,) = site("check").faults(tmp_path)
+    assert found == "a.svg leads to c.svg, which is not there"
 
 
 def test_a_site_without_a_fault(tmp_path: Path) -> None:
@@ -183,18 +257,22 @@ def test_a_site_without_a_fault(tmp_path: Path) -> None:
 
 
 def test_sizes_come_from_the_committed_result() -> None:
-    path = max((ROOT / "bench" / "results").glob("*-sizes.json"))
-    sizes = json.loads(path.read_text(encoding="utf-8"))["sizes"]
-    ours, torch, onnx = (sizes[n]["bytes"] / 1e6 for n in ("lstm-native", "torch", "onnxruntime"))
+    measured = report.read(report.newest("sizes"))["sizes"]
+    names = ("lstm-native", "torch", "onnxruntime")
+    ours, torch, onnx = (measured[name]["bytes"] / 1e6 for name in names)
     cells = f"{ours:.1f} MB | {torch:.0f} MB | {onnx:.0f} MB | - |"
     row = f"| installed size of the package itself | {cells}"
     assert row in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_package_that_may_be_measured_has_a_name() -> None:
+    assert set(site("figures").NAMES) == set(sizes.NAMES)
 
 
 def test_the_script_that_measures_sizes(tmp_path: Path) -> None:
     output = tmp_path / "sizes.json"
     command = [sys.executable, "-m", "bench.sizes", "--output", str(output)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    sizes = json.loads(output.read_text(encoding="utf-8"))["sizes"]
-    assert sizes["numpy"]["version"] == np.__version__
-    assert sizes["numpy"]["bytes"] > 10e6
+    measured = report.read(output)["sizes"]
+    assert measured["numpy"]["version"] == np.__version__
+    assert measured["numpy"]["bytes"] > 10e6

@@ -34,8 +34,6 @@ def block(self: Any, node: nodes.math_block) -> None:
 def cut_font(app: Sphinx) -> None:
     """Leave the site a font with the characters it needs, a tenth of the whole."""
     place = Path(app.srcdir) / "_built" / "static" / "math.woff"
-    if place.exists():
-        return
     place.parent.mkdir(parents=True, exist_ok=True)
     package = find_spec("ziamath")
     assert package is not None

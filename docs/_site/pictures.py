@@ -12,24 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from sphinx.application import Sphinx
 
+from _site.figures import NAMES
 from _site.style import SETTINGS
 from bench import report
-
-RESULTS = Path(report.__file__).parent / "results"
-SPEED = "2026-11-21-avx512.json"
 
 # Row of the benchmark, mode, and what it is to a reader.
 ROWS = (
     ("stepped-silero-vad", "forward", "one step of a stream\n128 units"),
     ("open-unmix", "forward", "one sequence\n3 layers of 256, both ways"),
     ("mid-32x256", "forward", "a batch of 32\n256 units"),
-    ("ragged-geometric-32x256", "forward", "a ragged batch of 32\n256 units"),
+    ("large-256x1024", "forward", "a batch of 256\n1024 units"),
+    ("ragged-32x256", "forward", "a ragged batch of 32\n256 units"),
     ("projection-16x1024", "forward", "1024 units, projected to 512"),
     ("float64-32x64-three-layers", "forward", "float64, 3 layers of 64"),
     ("one-512", "train", "training, one sequence"),
     ("ragged-32x256", "train", "training, a ragged batch"),
 )
-PEERS = {"torch": "torch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+PEERS = ("torch", "onnxruntime", "openvino")
 INK = {"light": "#22303c", "dark": "#e8edf2"}
 FAINT = {"light": "#9aa5ae", "dark": "#6f7b86"}
 
@@ -46,7 +45,7 @@ def speed(results: dict[str, Any], theme: str) -> Figure:
         labelled.append((place + (len(present) - 1) / 2, label))
         for peer in present:
             ratio = best[peer]["seconds"] / best["lstm_native"]["seconds"]
-            colour = f"C{list(PEERS).index(peer)}"
+            colour = f"C{PEERS.index(peer)}"
             axis.barh(place, ratio - 1, 0.86, left=1, color=colour)
             text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}"
             axis.annotate(
@@ -66,7 +65,8 @@ def speed(results: dict[str, Any], theme: str) -> Figure:
     axis.grid(axis="x", color=FAINT[theme], lw=0.5, alpha=0.5)
     axis.set_axisbelow(True)
     axis.spines[:].set_visible(False)
-    handles = [Patch(color=f"C{number}", label=name) for number, name in enumerate(PEERS.values())]
+    peers = [NAMES[peer] for peer in PEERS]
+    handles = [Patch(color=f"C{number}", label=name) for number, name in enumerate(peers)]
     axis.legend(handles=handles, loc="lower right", labelcolor=ink, frameon=False, fontsize=11)
     return figure
 
@@ -75,7 +75,7 @@ def draw(app: Sphinx) -> None:
     """Draw all pictures, light and dark, before pages are read."""
     folder = Path(app.srcdir) / "_built"
     folder.mkdir(exist_ok=True)
-    results = report.read(RESULTS / SPEED)
+    results = report.read(report.newest("avx512"))
     with mpl.rc_context({**SETTINGS, "svg.hashsalt": "lstm_native"}):
         for theme in INK:
             figure = speed(results, theme)

@@ -9,8 +9,9 @@ computes padding. Here nine sentences of made-up lengths: what is computed, and 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM, pack_padded_sequence
+from lstm_native import LSTM, manual_seed, pack_padded_sequence
 
+manual_seed(0)
 lengths = np.array([7, 30, 12, 3, 18, 24, 5, 1, 10])
 T, N = lengths.max(), len(lengths)
 x = np.random.default_rng(0).standard_normal((T, N, 16), np.float32)
@@ -36,6 +37,7 @@ for axis, rows, title in ((left, np.arange(N), "as given"), (right, order, "as c
     axis.imshow(size[:, rows].T, cmap="viridis", aspect="auto", interpolation="none")
     axis.set(title=title, xlabel="step", yticks=range(N), yticklabels=[f"{n}" for n in rows])
 left.set_ylabel("row of the batch")
+plt.show()
 
 # %%
 # Of the rectangle this is

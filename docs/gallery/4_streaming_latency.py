@@ -3,8 +3,9 @@ How long a step takes
 =====================
 
 A :class:`~lstm_native.Stream` is fed one frame at a time. What counts there is not the mean but the
-slow steps. Ten thousand of them, on the machine that built this page and with whatever else it was
-doing, so do not compare across builds; :doc:`/streaming` has figures from a quiet machine.
+slow steps, so this counts them: ten thousand steps, on the machine that built this page and with
+whatever else it was doing. Do not compare across builds; :doc:`/streaming` has figures from a quiet
+machine.
 """
 
 import time
@@ -12,41 +13,60 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM, isa
+from lstm_native import LSTM, isa, manual_seed
 
-stream = LSTM(128, 128).eval().stream()  # the size of Silero VAD
-frames = np.random.default_rng(0).standard_normal((1000, 128), np.float32)
-out = np.empty(128, np.float32)
+manual_seed(0)
+WARM, COUNTED = 1_000, 10_000
+lstm = LSTM(128, 128).eval()  # the size of Silero VAD
+frames = np.random.default_rng(0).standard_normal((WARM + COUNTED, 128), np.float32)
 
-took = []
-for _ in range(10):
+
+def timed(step):
+    """Microseconds of each step, from the fastest to the slowest."""
+    took = []
     for frame in frames:
         start = time.perf_counter_ns()
-        stream.step(frame, out)
+        step(frame)
         took.append((time.perf_counter_ns() - start) / 1e3)
-took = np.array(took[1000:])
+    return np.sort(took[WARM:])
+
+
+stream, out = lstm.stream(), np.empty(128, np.float32)
+stepped = timed(lambda frame: stream.step(frame, out))
 
 # %%
 # The same network stepped by calls, which make a result and a state each time:
 
-lstm = LSTM(128, 128).eval()
-state, calls = None, []
-for _ in range(10):
-    for frame in frames:
-        start = time.perf_counter_ns()
-        _, state = lstm(frame[None], state)
-        calls.append((time.perf_counter_ns() - start) / 1e3)
-calls = np.array(calls[1000:])
+state = None
 
+
+def call(frame):
+    global state
+    _, state = lstm(frame[None], state)
+
+
+called = timed(call)
+
+# %%
+# For each time the share of the steps that took longer, to the slowest of all. Steps of
+# milliseconds are those in which another process had the core:
+
+share = 1 - np.arange(COUNTED) / COUNTED
 figure, axis = plt.subplots()
-bins = np.geomspace(took.min() * 0.9, np.quantile(calls, 0.998) * 1.5, 90)
-for values, name in ((took, "stream.step"), (calls, "a call")):
-    axis.hist(values, bins=bins, alpha=0.75, label=name)
-for quantile in (0.5, 0.99):
-    value = np.quantile(took, quantile)
-    axis.axvline(value, color="black", lw=0.8, ls=":")
-    axis.text(value, axis.get_ylim()[1], f" {quantile:.0%}", va="top", fontsize=8)
-axis.set_xscale("log")
-axis.set(xlabel="microseconds", yticks=[], title=f"one step of 128 units, {isa()}")
+for values, name in ((stepped, "stream.step"), (called, "a call")):
+    axis.step(values, share, where="post", label=f"{name}, the slowest {values[-1]:.0f} us")
+    axis.plot(values[-1], share[-1], "o", ms=4, color=axis.lines[-1].get_color())
+axis.set(xscale="log", yscale="log", title=f"one step of 128 units, {isa()}")
+axis.set(xlabel="microseconds", ylabel="steps that took longer")
 axis.xaxis.set_major_formatter("{x:g}")
+first, last = stepped[0], max(stepped[-1], called[-1])
+ticks = np.array([n * 10**power for power in range(-1, 6) for n in (1, 2, 5)])
+axis.set_xticks(ticks[(ticks > 0.8 * first) & (ticks < 1.3 * last)])
+axis.minorticks_off()
+axis.set_yticks([1, 0.1, 0.01, 0.001, 0.0001], ["all", *(f"1 in {10**n:,}" for n in (1, 2, 3, 4))])
 axis.legend()
+plt.show()
+
+for name, values in (("stream.step", stepped), ("a call", called)):
+    half, most, nearly = np.quantile(values, (0.5, 0.99, 0.999))
+    print(f"{name:11} median {half:.1f} us, 99 % below {most:.1f}, 99.9 % below {nearly:.1f}")

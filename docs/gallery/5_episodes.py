@@ -9,8 +9,9 @@ they begin: the state is set to zero there, inside the kernel, and no gradient c
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM
+from lstm_native import LSTM, manual_seed
 
+manual_seed(0)
 rng = np.random.default_rng(3)
 T, N, H = 80, 6, 24
 x = np.cumsum(rng.standard_normal((T, N, 3), np.float32), axis=0) / 4
@@ -44,6 +45,7 @@ for axis in (above, below):
         axis.vlines(
             np.flatnonzero(resets[:, row]) - 0.5, row - 0.5, row + 0.5, color="white", lw=1.5
         )
+plt.show()
 
 for row in range(N):
     begins = max(np.flatnonzero(resets[:, row]), default=0)

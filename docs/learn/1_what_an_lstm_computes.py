@@ -19,8 +19,9 @@ One alphabet holds everywhere, here and in the sources:
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM
+from lstm_native import LSTM, manual_seed
 
+manual_seed(0)
 rng = np.random.default_rng(0)
 T, N, I, H = 6, 2, 3, 4
 
@@ -59,8 +60,9 @@ print(lstm, "gives", output.shape)
 #         and 1.
 #
 # Then the state moves on. In C++ these lines work on packets, V units at once: 16 floats in a
-# register of AVX-512. ``pmadd(a, b, c)`` is *ab + c*, rounded once. This is the only place in the
-# library where the equations stand.
+# register of AVX-512. ``pmadd(a, b, c)`` is *ab + c*, rounded once where the CPU has fused
+# multiply-add (AVX2 and AVX-512; plain x86-64 rounds twice). This is the only place in the library
+# where the equations stand.
 #
 # .. grid:: 12
 #    :gutter: 3
@@ -234,8 +236,8 @@ for axis, rows, title in zip(
 # .. literalinclude:: /../cpp/kernels/tile.hpp
 #    :language: cpp
 #    :caption: cpp/kernels/tile.hpp
-#    :start-at: for (Index k = 0; k < depth; ++k) {
-#    :end-at: } else {
+#    :start-at: EIGEN_STRONG_INLINE void accumulate
+#    :end-before: };
 #
 # Each number of *z* has one sum, and *k* goes up through the features of *x* and then those of *h*,
 # whatever R and B are. That is why results are :doc:`the same bits </reproducibility>` for any
@@ -343,6 +345,7 @@ for options in (
     compare(f"{lstm}", output, y)
     compare("    h_n", h_n, h)
     compare("    c_n", c_n, c)
+plt.show()
 
 # %%
 # ``tests/reference.py`` in the sources is this program with its derivative, a state to begin with,

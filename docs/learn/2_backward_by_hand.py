@@ -12,8 +12,9 @@ In what follows ``dv`` is the derivative of *L* by *v*.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM
+from lstm_native import LSTM, manual_seed
 
+manual_seed(0)
 rng = np.random.default_rng(0)
 T, N, I, H = 5, 2, 3, 4
 lstm = LSTM(I, H, dtype=np.float64)
@@ -72,9 +73,10 @@ def forward(x, h, c):
 #          dc_{t-1} &= \delta \odot f
 #          \end{align*}
 #
-#       The last line is the heart of the LSTM. On its way back through time the gradient of *c* is
-#       multiplied by *f* and by nothing else: where *f* is near 1 it neither vanishes nor explodes.
-#       :doc:`/_built/gallery/3_gradients_over_time` draws it.
+#       The last line is the heart of the LSTM. On its direct way back through time the gradient of
+#       *c* is multiplied by *f* and by nothing else: where *f* is near 1 it does not vanish. What
+#       goes round through *h* comes on top, inside :math:`\delta`: it is multiplied by *U* at each
+#       step, and that may vanish or grow. :doc:`/_built/gallery/3_gradients_over_time` draws both.
 #
 #    .. grid-item::
 #       :columns: 12 12 7 7
@@ -187,6 +189,7 @@ axis.loglog(steps, 1e-16 / steps, "--", color="#8a8a8a", lw=1, label="rounding o
 axis.set(xlabel="step", ylabel="difference to backward", title="One weight, moved by a step")
 axis.set_ylim(1e-14, 1)
 axis.legend()
+plt.show()
 
 # %%
 # Next: :doc:`3_changing_a_gate`. How to train with this: :doc:`/training`.

@@ -17,8 +17,9 @@ so *c* is a running mean of the candidates *g* and never leaves the range -1 to 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lstm_native import LSTM
+from lstm_native import LSTM, manual_seed
 
+manual_seed(0)
 rng = np.random.default_rng(0)
 H = 6
 
@@ -81,8 +82,11 @@ assert np.allclose(differences(lambda z: loss(z, c_prev), z), dz, atol=1e-8)
 assert np.allclose(differences(lambda c: loss(z, c), c_prev), dc_prev, atol=1e-8)
 
 # %%
-# What it does to *c*, with the same weights and a constant input that pushes: the ordinary cell
-# adds up without a bound, the coupled one saturates.
+# What it does to *c* of one unit, with the same weights: an input that pushes for 200 steps, then
+# one that pulls. The ordinary cell adds up until as much is lost in a step as comes in, at
+# :math:`i g / (1 - f)`, here 49. The coupled one moves toward *g* and never leaves -1 to 1. Both
+# take long, since they share *f*. But :math:`h = o \odot \tanh(c)`, and the tanh of the ordinary
+# *c* is 1 after a few steps and shows nothing of the rest.
 
 lstm = LSTM(1, 1, dtype=np.float64)
 lstm.load_state_dict(
@@ -93,20 +97,31 @@ lstm.load_state_dict(
         "bias_hh_l0": np.zeros(4),
     }
 )
-x = np.ones((60, 1))
-x[30:] = -0.2
+x = np.ones((240, 1))
+x[200:] = -0.2
 _, _, ordinary = lstm(x, return_cells=True)
 c, coupled = np.zeros(1), []
 for frame in x:
     _, c, _ = advance(frame @ lstm.weight_ih_l0.T, c)
     coupled.append(c)
 
-figure, axis = plt.subplots()
-axis.plot(ordinary, label="ordinary")
-axis.plot(coupled, label="coupled, i = 1 - f")
-axis.plot(x, ":", color="#8a8a8a", label="x")
-axis.set(xlabel="step", title="c of one unit")
-axis.legend()
+i, f, g = sigmoid(2), sigmoid(4), np.tanh(3)
+figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 4.2))
+for number, (name, values, limit) in enumerate(
+    (
+        ("ordinary", ordinary, i * g / (1 - f)),
+        ("coupled, i = 1 - f", np.array(coupled), g),
+    )
+):
+    reached = values[199, 0]
+    print(f"{name}: {reached:.3f} after 200 steps, limit {limit:.3f}")
+    assert 0.95 * limit < reached < limit
+    axes[number].plot(values, color=f"C{number}")
+    axes[number].axhline(limit, color="#8a8a8a", lw=0.8, ls=":")
+    axes[number].axvline(199.5, color="#8a8a8a", lw=0.8)
+    axes[number].set_title(f"c, {name}")
+axes[1].set_xlabel("step")
+plt.show()
 
 # %%
 # In C++
@@ -115,24 +130,32 @@ axis.legend()
 #
 # .. literalinclude:: /learn/coupled.diff
 #    :language: diff
-#    :caption: docs/learn/coupled.diff, to be applied with ``git apply``
+#    :caption: docs/learn/coupled.diff
 #
 # Nothing else moves. The tile still computes four columns a unit, weights keep their names, the
 # tape keeps four gates, and everything that is built on them (layers, directions, ragged batches,
-# checkpoints, streams) has the new cell. Then build it, and change ``scan`` and ``scan_backward``
-# in ``tests/reference.py`` in the same way: what you have to prove stands in the tests already.
+# checkpoints, streams) has the new cell. The second half of it changes the NumPy LSTM of the tests
+# in the same way, so that what you have to prove stands there already. In a clone of the sources:
 #
 # .. code-block:: sh
 #
-#    pip install --no-build-isolation -e . -C build-dir=build/dev
+#    git apply docs/learn/coupled.diff
+#    pip install scikit-build-core pybind11 eigency==5.0.1.1 cmake ninja
+#    pip install --no-build-isolation -e '.[test]' -C build-dir=build/dev
 #    pytest tests/test_reference.py tests/test_gradcheck.py
+#
+# ``nox -s other_gate`` does all of that, in a clone of its own. Tests that compare with torch fail,
+# as they should.
 #
 # Where other changes go:
 #
-# - **Peepholes** (gates that see *c*): ``advance`` has ``c_prev`` at hand; the three new weights a
-#   unit are parameters, so they need a name in ``python/lstm_native/parameters.py`` and a place in
-#   ``PackedLayer``, and their gradients are sums like those of the biases in
-#   ``cpp/kernels/gradients.hpp``.
+# - **Peepholes** (gates that see *c*): three weights a unit are new parameters. They need a name
+#   in ``python/lstm_native/parameters.py`` and a place in ``PackedLayer`` and ``TransposedLayer``
+#   (``cpp/kernel_api.hpp``), and ``advance`` and ``pullback`` are handed a packet of each. *i* and
+#   *f* look at ``c_prev``, *o* at the new *c*, so it comes after it. In ``pullback`` *o* then adds
+#   :math:`w_o \odot dz_o` to :math:`\delta`, and *i* and *f* add theirs to :math:`dc_{t-1}`. The
+#   gradients of the new weights are sums of *dz* times *c* over all frames. They belong into
+#   ``cpp/kernels/gradients.hpp``, whose ``GradientPass`` has *x*, *h* and *dz* but no *c* yet.
 # - **Another activation**: ``cpp/kernels/activations.hpp``, with its largest error stated and
 #   tried.
 # - **Fewer gates**, as in a GRU, is another library: ``packets_per_panel`` is 4 throughout.

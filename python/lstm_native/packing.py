@@ -9,7 +9,6 @@ Shapes: T steps, N sequences, F frames (the sum of all lengths), * any trailing 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
@@ -69,9 +68,7 @@ class PackedSequence(_Fields):
         unsorted_indices: ArrayLike | None = None,
     ) -> Self:
         if batch_sizes is None:
-            if not (isinstance(data, list | tuple) and len(data) == 2):
-                raise AssertionError("Expected data to be a list or tuple of length 2")
-            data, batch_sizes = data
+            data, batch_sizes = checks.pair(data)
         order = None if sorted_indices is None else checks.indices(sorted_indices, "sorted_indices")
         if unsorted_indices is None:
             inverse = invert_permutation(order)
@@ -112,11 +109,7 @@ def invert_permutation(permutation: ArrayLike | None) -> Order:
     >>> invert_permutation([2, 0, 1])
     array([1, 2, 0])
     """
-    if permutation is None:
-        return None
-    if np.ndim(permutation) != 1:
-        raise IndexError(f"Expected permutation to be 1-D, but got {np.ndim(permutation)}-D")
-    return checks.inverse(checks.indices(permutation, "permutation"))
+    return None if permutation is None else checks.inverse(checks.permutation(permutation))
 
 
 def pack_padded_sequence(
@@ -189,17 +182,11 @@ def pad_packed_sequence(
         ``total_length`` is too small; the four arrays do not describe one batch (any more);
         ``padding_value`` does not fit the dtype of the data; an argument has the wrong type.
     """
-    if not isinstance(sequence, PackedSequence):
-        raise TypeError(f"sequence should be a PackedSequence, got: {type(sequence).__name__}")
+    checks.packed(sequence, PackedSequence)
     # The arrays may have changed since they were checked: check them again, batch_sizes too.
     data, batch_sizes, order, inverse = PackedSequence(sequence[:2], None, *sequence[2:])
     longest, N = batch_sizes.size, int(batch_sizes[0])
-    T = longest if total_length is None else operator.index(total_length)
-    if longest > T:
-        raise ValueError(
-            "Expected total_length to be at least the length of the longest sequence in input, "
-            f"but got total_length={T} and max sequence length being {longest}"
-        )
+    T = longest if total_length is None else checks.total_length(total_length, longest)
     padded, rows = _filled(T, N, data, batch_first, padding_value)
     rows[_frames(batch_sizes, order)] = data
     lengths = _conjugate(batch_sizes, N)
@@ -239,10 +226,7 @@ def pad_sequence(
            [4, 0, 0]])
     """
     arrays = checks.sequences(sequences)
-    if padding_side not in ("left", "right"):
-        raise RuntimeError(
-            f"Expected padding_side to be one of left or right, but got {padding_side}."
-        )
+    checks.padding_side(padding_side)
     for index, array in enumerate(arrays):
         checks.trailing(arrays[0].shape, array.shape, index)
     T = max(len(array) for array in arrays)
@@ -274,10 +258,7 @@ def unpad_sequence(
         or not integers; the batch is 1-D.
     """
     rows = checks.batch_major(padded_sequences, "padded_sequences", batch_first)
-    sizes = checks.indices(lengths, "lengths")
-    N, T = rows.shape[:2]
-    if sizes.size != N or ((sizes < 0) | (sizes > T)).any():
-        raise ValueError(f"Expected {N} lengths, each in 0..{T}, but got {sizes}")
+    sizes = checks.unpadded_lengths(lengths, rows)
     return [row[:size].copy() for row, size in zip(rows, sizes, strict=True)]
 
 

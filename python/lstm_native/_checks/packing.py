@@ -8,6 +8,7 @@ Shapes: T steps, N sequences, * any trailing dimensions.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any, TypeAlias
@@ -20,6 +21,26 @@ from lstm_native._checks.arrays import as_ndarray
 Array: TypeAlias = NDArray[Any]
 Indices: TypeAlias = NDArray[np.int64]
 Order: TypeAlias = Indices | None
+
+
+def pair(value: object) -> tuple[ArrayLike, ArrayLike]:
+    """Give what stands for data and batch sizes together."""
+    if not (isinstance(value, list | tuple) and len(value) == 2):
+        raise AssertionError("Expected data to be a list or tuple of length 2")
+    return value[0], value[1]
+
+
+def packed(value: object, kind: type) -> None:
+    """Check that a batch is packed."""
+    if not isinstance(value, kind):
+        raise TypeError(f"sequence should be a {kind.__name__}, got: {type(value).__name__}")
+
+
+def permutation(values: ArrayLike) -> Indices:
+    """Give what is to be a permutation; `inverse` finds out whether it is."""
+    if np.ndim(values) != 1:
+        raise IndexError(f"Expected permutation to be 1-D, but got {np.ndim(values)}-D")
+    return indices(values, "permutation")
 
 
 def inverse(indices: Indices) -> Indices:
@@ -45,6 +66,23 @@ def padding(value: float, dtype: np.dtype[Any]) -> Any:
             return dtype.type(int(value) if dtype.kind in "iu" else value)
     except (ArithmeticError, ValueError):
         raise RuntimeError(f"value cannot be converted to type {dtype} without overflow") from None
+
+
+def padding_side(value: str) -> None:
+    """Check where padding is to stand."""
+    if value not in ("left", "right"):
+        raise RuntimeError(f"Expected padding_side to be one of left or right, but got {value}.")
+
+
+def total_length(value: int, longest: int) -> int:
+    """Give the length to pad to as an int."""
+    T = operator.index(value)
+    if longest > T:
+        raise ValueError(
+            "Expected total_length to be at least the length of the longest sequence in input, "
+            f"but got total_length={T} and max sequence length being {longest}"
+        )
+    return T
 
 
 def batch_major(batch: ArrayLike, name: str, batch_first: bool) -> Array:
@@ -85,6 +123,15 @@ def indices(values: ArrayLike, name: str) -> Indices:
             f"but got {array.ndim}D {array.dtype} ndarray"
         )
     return array.astype(np.int64, copy=False)
+
+
+def unpadded_lengths(values: ArrayLike, batch: Array) -> Indices:
+    """Give the lengths of the sequences of a batch (N, T, *), 0 to T."""
+    sizes = indices(values, "lengths")
+    N, T = batch.shape[:2]
+    if sizes.size != N or ((sizes < 0) | (sizes > T)).any():
+        raise ValueError(f"Expected {N} lengths, each in 0..{T}, but got {sizes}")
+    return sizes
 
 
 def lengths_fit(array: Array, sizes: Indices, enforce_sorted: bool) -> None:
