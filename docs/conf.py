@@ -80,7 +80,8 @@ sphinx_gallery_conf = {
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections say more
-nitpick_ignore = [("py:class", "abc.ABC")]
+# An argument of that name looks like the module.
+nitpick_ignore = [("py:class", "abc.ABC"), ("py:obj", "mmap")]
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # Those checks of numpydoc that are about what a reader finds, not about wording.
@@ -100,6 +101,17 @@ from lstm_native import *
 from lstm_native.optim import *
 os.chdir(tempfile.mkdtemp())  # examples write files
 """
+
+
+def skip_inherited(app, what, name, member, skip, options):
+    """Whether to leave a member out: those that scikit-learn lends are on its own site."""
+    return skip or (getattr(member, "__module__", None) or "").startswith("sklearn.")
+
+
+def setup(app):
+    """Connect what is defined here."""
+    app.connect("autodoc-skip-member", skip_inherited)
+
 
 # --- looks ---
 
