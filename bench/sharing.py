@@ -1,14 +1,12 @@
 """What four workers with one network hold in memory: ``python -m bench.sharing``.
 
-Owns four ways to give a network to processes, and the sum of what they have resident, each page
+Owns three ways to give a network to processes, and the sum of what they have resident, each page
 divided by those who share it (PSS). Linux only: it reads ``/proc``.
 """
 
 import argparse
 import json
-import mmap
 import multiprocessing
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -25,7 +23,6 @@ from lstm_native import LSTM, save
 
 WAYS = {
     "each loads the file": "spawn",
-    "a pickle, its buffer shared": "spawn",
     "forked after the first call": "fork",
     "each maps a packed file": "spawn",
 }
@@ -47,10 +44,6 @@ def write(folder: Path, units: int) -> int:
     lstm = LSTM(INPUTS, units, 2).eval()
     save(folder / "plain.safetensors", lstm)
     save(folder / "packed.safetensors", lstm, packed=True)
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(lstm, 5, buffer_callback=buffers.append)
-    (folder / "head").write_bytes(head)
-    (folder / "buffer").write_bytes(buffers[0].raw())
     return lstm.flat_parameters.nbytes
 
 
@@ -58,11 +51,6 @@ def network(way: str, folder: Path) -> LSTM:
     """Make the network, as a worker does it."""
     if way == "each maps a packed file":
         return LSTM.from_file(folder / "packed.safetensors", mmap=True)
-    if way == "a pickle, its buffer shared":
-        with open(folder / "buffer", "rb") as file:
-            shared = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        lstm: LSTM = pickle.loads((folder / "head").read_bytes(), buffers=[shared])
-        return lstm
     return LSTM.from_file(folder / "plain.safetensors")
 
 

@@ -50,8 +50,8 @@ class Savable(Protocol):
 class Packable(Savable, Protocol):
     """A network that is packed for the kernels."""
 
-    def _packed_copy(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """What goes before its arrays, by name, and the notes on that."""
+    def _packed_state(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, str]]:
+        """Give the packed copy and the arrays, both of one moment, and the notes on the copy."""
 
 
 def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
@@ -202,16 +202,21 @@ def save(
     """
     from lstm_native.checkpoints import npz_file, safetensors_file
 
-    before: Mapping[str, NDArray[Any]] = {}
-    if arguments.boolean(packed, "packed"):
-        if not isinstance(state, Packable):
-            kind = type(state).__name__
-            raise TypeError(f"save(path, network, packed=True) needs a network, got {kind}")
-        before, notes_on_it = state._packed_copy()
-        metadata = {**notes_on_it, **(metadata or {})}
+    packed = arguments.boolean(packed, "packed")
+    if packed and not isinstance(state, Packable):
+        kind = type(state).__name__
+        raise TypeError(f"save(path, network, packed=True) needs a network, got {kind}")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        kind = type(metadata).__name__
+        raise TypeError(f"save(..., metadata): it should map names to notes, got {kind}")
     if isinstance(state, Savable):
         metadata = {**state.metadata(), **(metadata or {})}
-        state = state.state_dict()
+        if packed and isinstance(state, Packable):
+            state, notes_on_it = state._packed_state()
+            # Last, since the metadata may be that of a file packed elsewhere.
+            metadata = {**metadata, **notes_on_it}
+        else:
+            state = state.state_dict()
     if not isinstance(state, Mapping):
         kind = type(state).__name__
         raise TypeError(f"save(path, state): state should map names to ndarrays, got {kind}")
@@ -222,13 +227,10 @@ def save(
         raise ValueError(f"{path}: the suffix should be {' or '.join(suffixes)}, got {suffix!r}")
     write = npz_file.write if suffix.lower() == ".npz" else safetensors_file.write
     if packed:
-        write, state = safetensors_file.write_in_order, {**before, **state}
+        write = safetensors_file.write_in_order
     arrays = {_text(name, "state"): _array(name, value) for name, value in state.items()}
     notes = None
     if metadata is not None:
-        if not isinstance(metadata, Mapping):
-            kind = type(metadata).__name__
-            raise TypeError(f"save(..., metadata): it should map names to notes, got {kind}")
         notes = {_text(k, "metadata"): _text(v, "metadata") for k, v in metadata.items()}
     with replacing(path) as temporary:
         write(temporary, arrays, notes)
