@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_native._checks import arguments
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native._panels import ARRAY
 from lstm_native.checkpoints.contents import Contents, State, extent
 
 __all__ = ["Contents", "State", "load", "most_copied", "read", "replacing", "save"]
@@ -71,7 +72,8 @@ def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     dict of str to ndarray
         torch's names, as they stand in the file; the LSTMs of ONNX and Keras files get them, after
         the name of the node or layer. The dtypes are the file's but for bfloat16: it is widened to
-        float32, exactly. Nothing in a file is ever executed.
+        float32, exactly. The packed copy that ``save(..., packed=True)`` adds is left out. Nothing
+        in a file is ever executed.
 
     Raises
     ------
@@ -95,11 +97,13 @@ def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     >>> sorted(load("network.safetensors"))
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
-    return read(path, float32=float32).arrays
+    contents = read(path, float32=float32)
+    contents.arrays.pop(ARRAY, None)
+    return contents.arrays
 
 
 def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
-    """Read the arrays of a weight file as :func:`load` does, and the notes in it."""
+    """Read the arrays of a weight file, its packed copy among them, and the notes in it."""
     path = os.fsdecode(path)
     contents = _read(path)
     arrays, made, most = {}, 0, None
