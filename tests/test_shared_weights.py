@@ -70,7 +70,7 @@ def test_a_mapped_cell_without_inputs(bias: bool, path: Path) -> None:
 
 @pytest.mark.parametrize("options", SIZES)
 def test_the_file_is_one_for_everybody(options: dict[str, Any], path: Path) -> None:
-    """Other readers of safetensors see the parameters and an array more, ours do not; it repeats to the byte."""
+    """Other readers see an array more than the parameters; the file repeats to the byte."""
     numpy = pytest.importorskip("safetensors.numpy")
     lstm = network(**options)
     save(path, lstm, packed=True)
@@ -331,6 +331,20 @@ def test_parameters_that_are_converted(path: Path) -> None:
         borrowed(pieces[:1], np.dtype(float))
     with pytest.raises(ValueError, match="lie in one piece"):
         borrowed([np.ones(6)[:3], *pieces], np.dtype(float))
+
+
+def test_files_in_order_hold_what_others_hold(path: Path) -> None:
+    file = pytest.importorskip("safetensors.numpy")
+    dtypes = ["?", "u1", "i1", "i8", "f2", "f4", "f8", "c8"]
+    arrays = {dtype: np.ones((2, 3), dtype) for dtype in dtypes}
+    write_in_order(str(path), arrays, None)
+    for name, array in file.load_file(path).items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(TypeError, match=r"state\['a'\]: a safetensors file cannot hold complex128"):
+        write_in_order(str(path), {"a": np.ones(2, complex)}, None)
+    with pytest.raises(ValueError, match="cannot hold an array named '__metadata__'"):
+        write_in_order(str(path), {"__metadata__": np.ones(2)}, None)
 
 
 def test_what_cannot_be_saved_packed(tmp_path: Path) -> None:
