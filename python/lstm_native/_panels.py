@@ -85,7 +85,7 @@ def borrowed(parameters: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> FloatA
     if not isinstance(mapping, np.memmap):
         raise ValueError(f"mmap=True needs parameters that need no conversion: {_AGAIN}")
     # Of a read-only view of the memory no array can be made writable again.
-    memory = memoryview(mapping).toreadonly()
+    memory = mapping.data.toreadonly()
     return np.frombuffer(
         memory, dtype, (end - start) // dtype.itemsize, start - mapping.ctypes.data
     )
