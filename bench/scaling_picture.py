@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bench import sharing
+
 OURS, GREY, DARK = "#0072B2", "#8A8A8A", "#333333"
 
 
@@ -33,9 +35,10 @@ def draw(rates: Sequence[tuple[str, float]], memory: dict[str, Any], path: Path)
     shown = [(title, rate / base, f"{rate:,.0f} /s") for title, rate in rates]
     bars(left, "Reading batches: frames per second, of one thread", shown)
     left.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
-    size = memory["parameters_mb"]
-    shown = [(way, r["mb"] / size, f"{r['mb']:.0f} MB") for way, r in memory["ways"].items()]
-    title = f"Memory of {memory['workers']} workers, of a network's {size:.0f} MB"
+    size = memory["parameters_mib"]
+    rows = [(way, memory["ways"][way]["mib"]) for way in sharing.WAYS]
+    shown = [(way, mib / size, f"{mib:.0f} MiB") for way, mib in rows]
+    title = f"Memory of {memory['workers']} workers, of a network's {size:.0f} MiB"
     bars(right, title, shown)
     figure.savefig(path)
 

@@ -1,14 +1,12 @@
 """What four workers with one network hold in memory: ``python -m bench.sharing``.
 
-Owns four ways to give a network to processes, and the sum of what they have resident, each page
+Owns three ways to give a network to processes, and the sum of what they have resident, each page
 divided by those who share it (PSS). Linux only: it reads ``/proc``.
 """
 
 import argparse
 import json
-import mmap
 import multiprocessing
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -25,18 +23,17 @@ from lstm_native import LSTM, save
 
 WAYS = {
     "each loads the file": "spawn",
-    "a pickle, its buffer shared": "spawn",
     "forked after the first call": "fork",
     "each maps a packed file": "spawn",
 }
 WORKERS = 4
-UNITS = 1800  # 149 MB of parameters
+UNITS = 1800  # 149 MiB of parameters
 QUICK_UNITS, NOTHING = 400, 8
 INPUTS, STEPS = 64, 8
 
 
 def proportional() -> float:
-    """Give this process's PSS, in MB."""
+    """Give this process's PSS, in MiB."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
@@ -47,10 +44,6 @@ def write(folder: Path, units: int) -> int:
     lstm = LSTM(INPUTS, units, 2).eval()
     save(folder / "plain.safetensors", lstm)
     save(folder / "packed.safetensors", lstm, packed=True)
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(lstm, 5, buffer_callback=buffers.append)
-    (folder / "head").write_bytes(head)
-    (folder / "buffer").write_bytes(buffers[0].raw())
     return lstm.flat_parameters.nbytes
 
 
@@ -58,11 +51,6 @@ def network(way: str, folder: Path) -> LSTM:
     """Make the network, as a worker does it."""
     if way == "each maps a packed file":
         return LSTM.from_file(folder / "packed.safetensors", mmap=True)
-    if way == "a pickle, its buffer shared":
-        with open(folder / "buffer", "rb") as file:
-            shared = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        lstm: LSTM = pickle.loads((folder / "head").read_bytes(), buffers=[shared])
-        return lstm
     return LSTM.from_file(folder / "plain.safetensors")
 
 
@@ -105,7 +93,7 @@ class Making:
 
 
 def measure(way: str, folder: Path) -> dict[str, float]:
-    """Start the workers one way: MB of all processes together, and ms of a call in a worker."""
+    """Start the workers one way: MiB of all processes together, and ms of a call in a worker."""
     context = multiprocessing.get_context(WAYS[way])
     make: Callable[[], LSTM] = Making(way, folder)
     if WAYS[way] == "fork":
@@ -118,6 +106,7 @@ def measure(way: str, folder: Path) -> dict[str, float]:
         process: Any = context.Process  # type: ignore[attr-defined]
         worker = process(target=serve, args=(make, there))
         worker.start()
+        there.close()  # so that a worker's death is the end of the pipe, not silence
         workers.append((worker, here))
     for _, pipe in workers:
         pipe.recv()
@@ -131,7 +120,7 @@ def measure(way: str, folder: Path) -> dict[str, float]:
     for worker, pipe in workers:
         pipe.send(None)
         worker.join()
-    return {"mb": round(total, 1), "call_ms": round(1e3 * float(np.median(seconds)), 2)}
+    return {"mib": round(total, 1), "call_ms": round(1e3 * float(np.median(seconds)), 2)}
 
 
 def all_ways(units: int) -> dict[str, Any]:
@@ -152,21 +141,22 @@ def all_ways(units: int) -> dict[str, Any]:
                 command = [sys.executable, "-m", "bench.sharing", "--way", way, str(folder)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 found[folder] = json.loads(done.stdout)
-            added = found[large]["mb"] - found[small]["mb"]
-            rows[way] = {"mb": round(added, 1), "call_ms": found[large]["call_ms"]}
-    return {"workers": WORKERS, "parameters_mb": round(bytes_of / 2**20, 1), "ways": rows}
+            added = found[large]["mib"] - found[small]["mib"]
+            rows[way] = {"mib": round(added, 1), "call_ms": found[large]["call_ms"]}
+    return {"workers": WORKERS, "parameters_mib": round(bytes_of / 2**20, 1), "ways": rows}
 
 
 def table(found: dict[str, Any]) -> str:
     """Draw the table, in Markdown."""
-    size = found["parameters_mb"]
+    size = found["parameters_mib"]
     lines = [
-        f"| {found['workers']} workers, a network of {size:.0f} MB | MB together | of its size "
+        f"| {found['workers']} workers, a network of {size:.0f} MiB | MiB together | of its size "
         f"| ms a call |",
         "| --- | --- | --- | --- |",
     ]
-    for way, row in found["ways"].items():
-        lines.append(f"| {way} | {row['mb']:.0f} | {row['mb'] / size:.1f} | {row['call_ms']} |")
+    for way in WAYS:
+        row = found["ways"][way]
+        lines.append(f"| {way} | {row['mib']:.0f} | {row['mib'] / size:.1f} | {row['call_ms']} |")
     return "\n".join(lines)
 
 

@@ -42,6 +42,11 @@ def network(folder: Path) -> LSTM:
     return Corpus(folder).network()
 
 
+def map_network(folder: Path) -> None:
+    """Have the network ready in this worker; nothing of it travels back."""
+    network(folder)
+
+
 def networks_mapped() -> int:
     """Count what this worker has mapped."""
     return network.cache_info().currsize
@@ -89,7 +94,7 @@ def read(corpus: Corpus, workers: int) -> tuple[Floats, dict[str, Any]]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.run(network, corpus.folder)
+        client.run(map_network, corpus.folder)
         threads = client.run(lstm_native.get_num_threads)
         ready = time.perf_counter()
         found = lazily(corpus).compute()

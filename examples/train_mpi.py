@@ -105,7 +105,8 @@ class Trainer:
 
     def digest(self) -> int:
         """A number that differs between ranks whose parameters do."""
-        return zlib.crc32(self.lstm.flat_parameters.tobytes() + self.weight.tobytes())
+        parameters = self.lstm.flat_parameters, self.weight, self.bias
+        return zlib.crc32(b"".join(each.tobytes() for each in parameters))
 
     def write(self, path: Path, settings: dict[str, int]) -> None:
         """Replace the checkpoint; a run that dies meanwhile leaves the old one."""
@@ -136,10 +137,22 @@ def under(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]
 
 
 def share_cores(comm: Any) -> None:
-    """Give each rank its part of the cores of its machine, unless the environment says more."""
-    local = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    """Give each rank its part of the cores that it shares, unless the environment says more.
+
+    Ranks that the launcher binds to cores of their own share none.
+    """
+    cores = os.sched_getaffinity(0)
+    sharing = comm.Split_type(MPI.COMM_TYPE_SHARED).allgather(cores).count(cores)
     if not {"OMP_NUM_THREADS", "LSTM_NATIVE_NUM_THREADS"} & set(os.environ):
-        lstm_native.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local.size))
+        lstm_native.set_num_threads(max(1, lstm_native.get_num_threads() // sharing))
+
+
+def positive(text: str) -> int:
+    """A count on the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"it should be at least 1, got {text}")
+    return number
 
 
 def run(given: argparse.Namespace, comm: Any) -> None:
@@ -210,8 +223,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train on several processes, with mpiexec -n N.")
     parser.add_argument("--steps", type=int, default=200, help="in all (default: 200)")
     parser.add_argument(
-        "--every", type=int, default=50, metavar="K", help="steps between checkpoints (default: 50)"
-    )
+        "--every", type=positive, default=50, metavar="K",
+        help="steps between checkpoints (default: 50)",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="weights and batches (default: 0)")
     parser.add_argument(

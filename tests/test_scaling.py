@@ -151,6 +151,41 @@ def test_two_ranks_learn_as_one_with_the_whole_batch(mark: str, tmp_path: Path) 
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
 
 
+# Two ranks on one machine, the other of which may run on `cores`: what MPI tells this one. A quota
+# has given it fewer threads than its cores.
+SHARED = """
+import os, sys
+os.sched_getaffinity = lambda _: {0, 1, 2, 3}
+import lstm_native, train_mpi
+class Ranks:
+    def Split_type(self, _): return self
+    def allgather(self, mine): return [mine, cores]
+for cores in {0, 1, 2, 3}, {4, 5, 6, 7}:
+    lstm_native.set_num_threads(3)
+    train_mpi.share_cores(Ranks())
+    print(lstm_native.get_num_threads())
+"""
+
+
+@needs_mpi
+def test_only_ranks_on_the_same_cores_share_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED],
+        cwd=EXAMPLES, env=environment(), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["1", "3"], done.stderr
+
+
+@needs_mpi
+def test_checkpoints_need_a_step_between_them(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "train_mpi.py", "--every", "0", "--output", tmp_path],
+        env=environment(), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "argument --every: it should be at least 1, got 0" in done.stderr
+
+
 @needs_mpi
 def test_a_run_goes_on_after_a_rank_was_killed(mark: str, tmp_path: Path) -> None:
     """The others end with an error within seconds; resumed, the curve is that of a whole run."""

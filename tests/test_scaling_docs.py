@@ -15,23 +15,22 @@ from bench import report, scaling
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "scaling.md"
 TEXT = PAGE.read_text(encoding="utf-8")
+(RESULT,) = set(re.findall(r"bench/results/[\w.-]+-scaling\.json", TEXT))  # that the page names
 THREADS = "import lstm_native; print(lstm_native.get_num_threads())"
 
 
 def test_tables_are_those_of_the_committed_result() -> None:
-    path = re.search(r"bench/results/[\w.-]+-scaling\.json", TEXT)
-    assert path
-    results = report.read(ROOT / path[0])
+    results = report.read(ROOT / RESULT)
     assert not results["quick"]
     assert all(batches["same bits"] for batches in results["batches"].values())
-    assert scaling.replaced(TEXT, scaling.section(results, path[0])) == TEXT
+    assert scaling.replaced(TEXT, scaling.section(results, RESULT)) == TEXT
 
 
 def test_the_command_shows_and_places_the_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
-    (path,) = (ROOT / "bench" / "results").glob("*-scaling.json")
+    path = ROOT / RESULT
     page = tmp_path / "page.md"
     page.write_text(f"before\n{scaling.BEGIN}\nold\n{scaling.END}\nafter\n")
     picture = tmp_path / "picture.png"
@@ -49,8 +48,7 @@ def test_the_command_shows_and_places_the_tables(
 
 def test_rates_and_costs_belong_together() -> None:
     """The cost model's two columns give back the measured rate."""
-    (path,) = (ROOT / "bench" / "results").glob("*-scaling.json")
-    results = report.read(path)
+    results = report.read(ROOT / RESULT)
     rows = scaling.inference_rows(results)
     base = rows[0][2]["frames per second"]
     table = scaling.constants(results).splitlines()[2:]

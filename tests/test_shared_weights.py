@@ -1,4 +1,4 @@
-"""Weights that several processes hold once: mapped from a file, or out of band in a pickle.
+"""Weights that several processes hold once, mapped from a file.
 
 What such a network computes, what happens at its first change, what its memory is, and every reason
 for which a file cannot be mapped."""
@@ -6,7 +6,6 @@ for which a file cannot be mapped."""
 import copy
 import gc
 import json
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -18,38 +17,18 @@ import numpy as np
 import pytest
 
 import lstm_native
-from lstm_native import LSTM, LSTMCell, load, optim, save
-from lstm_native._panels import ARRAY, NOTE, packing
+from lstm_native import LSTM, LSTMCell, functional, load, optim, parameters, save
+from lstm_native._panels import ARRAY, NOTE, borrowed, packing
+from lstm_native.checkpoints import read
+from lstm_native.checkpoints.safetensors_file import write_in_order
+from mapping import SIZES, answers, mapped, network
 
-SIZES = [
-    {},
-    {"num_layers": 2, "bidirectional": True, "proj_size": 3, "bias": False},
-    {"num_layers": 3, "dtype": "float64"},
-    {"hidden_size": 70, "batch_first": True},
-]
 MB = 2**20
-
-
-def network(**options: Any) -> LSTM:
-    return LSTM(7, options.pop("hidden_size", 13), **options).eval()
-
-
-def answers(lstm: LSTM) -> list[bytes]:
-    x = np.random.default_rng(0).standard_normal((5, 3, 7)).astype(lstm.dtype)
-    output, state = lstm(x)
-    _, _, tape = lstm.record(x)
-    gradients = lstm.backward(tape, np.ones_like(output))
-    return [array.tobytes() for array in (output, *state, gradients.input, gradients.parameters)]
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
-
-
-def mapped(path: Path, lstm: LSTM | LSTMCell) -> LSTM:
-    save(path, lstm, packed=True)
-    return LSTM.from_file(path, mmap=True)
 
 
 # --- a file ---
@@ -78,18 +57,30 @@ def test_a_mapped_cell(path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_mapped_cell_without_inputs(bias: bool, path: Path) -> None:
+    cell = LSTMCell(0, 5, bias).eval()
+    save(path, cell, packed=True)
+    twin = LSTMCell.from_file(path, mmap=True)
+    assert twin._borrowed
+    x = np.ones((2, 0), np.float32)
+    for one, other in zip(twin(x), cell(x), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("options", SIZES)
 def test_the_file_is_one_for_everybody(options: dict[str, Any], path: Path) -> None:
-    """Other readers of safetensors see the parameters and an array more; it repeats to the byte."""
+    """Other readers see an array more than the parameters; the file repeats to the byte."""
     numpy = pytest.importorskip("safetensors.numpy")
     lstm = network(**options)
     save(path, lstm, packed=True)
     first = path.read_bytes()
     assert (8 + int.from_bytes(first[:8], "little")) % 4096 == 0
-    for arrays in (numpy.load_file(path), load(path)):
-        assert arrays.keys() == {ARRAY, *lstm.state_dict()}
+    for arrays, more in ((numpy.load_file(path), {ARRAY}), (load(path), set())):
+        assert arrays.keys() == more | lstm.state_dict().keys()
         for name, parameter in lstm.state_dict().items():
             np.testing.assert_array_equal(arrays[name], parameter)
+    assert not network(**options).load_state_dict(load(path)).unexpected_keys
     save(path, copy.deepcopy(lstm), packed=True)
     assert path.read_bytes() == first
 
@@ -184,6 +175,39 @@ def test_replacing_the_file_does_no_harm(path: Path) -> None:
     assert answers(LSTM.from_file(path, mmap=True)) == answers(other)
 
 
+def test_views_of_a_mapped_network_cost_nothing(path: Path) -> None:
+    """Nobody may write to them, so the packed copy of the file stays."""
+    lstm = mapped(path, network())
+    packed, part = lstm._packed, lstm.flat_parameters[3:]
+    answers(lstm)
+    assert lstm._packed is packed is not None
+    for array in (part, lstm.flat_parameters, lstm.weight_hh_l0):
+        with pytest.raises(ValueError, match="cannot set WRITEABLE flag"):
+            array.flags.writeable = True
+
+
+def test_a_signal_handler_may_move_them_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs anywhere, in the middle of the same move too."""
+    lstm, expected = mapped(path, network()), network()
+    views, handled = parameters.views, []
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        lstm.train().weight_hh_l0[:] = 7
+        handled.append(lstm.flat_parameters)
+        return views(*arguments, **options)
+
+    monkeypatch.setattr(parameters, "views", interrupted)
+    lstm.train()
+    assert lstm.flat_parameters is handled[0]
+    assert (lstm.weight_hh_l0 == 7).all()
+    part = lstm.flat_parameters[:50]
+    answers(lstm.eval())
+    part[:] += 1
+    expected.load_state_dict(lstm.state_dict())
+    assert answers(lstm) == answers(expected)
+
+
 # --- what cannot be mapped, or saved to be ---
 
 
@@ -211,7 +235,33 @@ def test_weights_packed_for_another_cpu(path: Path) -> None:
     edited(path, lambda header: header["__metadata__"].update({NOTE: "avx3 float32 0123"}))
     with pytest.raises(ValueError, match=r"packed for '.* float32 .*', and these are for 'avx3"):
         LSTM.from_file(path, mmap=True)
-    assert LSTM.from_file(path).hidden_size == 13
+    # Written again here with its notes, it is for this one.
+    contents = read(path)
+    lstm = LSTM.from_file(path)
+    save(path, lstm, contents.notes, packed=True)
+    assert read(path).notes[NOTE] == packing(lstm.dtype)
+    assert answers(LSTM.from_file(path, mmap=True)) == answers(lstm)
+
+
+def test_a_packed_copy_is_of_the_parameters_beside_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if they change while it is made."""
+    lstm = network(dtype="float64").train()
+    packing(lstm.dtype)  # packs, too, and is kept
+    pack = functional.pack
+
+    def packed_late(*arguments: Any) -> Any:
+        lstm.flat_parameters[:] += 1
+        weights = pack(*arguments)
+        lstm.flat_parameters[:] += 1
+        return weights
+
+    monkeypatch.setattr(functional, "pack", packed_late)
+    save(path, lstm, packed=True)
+    monkeypatch.undo()
+    twin = LSTM.from_file(path, mmap=True)
+    assert answers(twin) == answers(LSTM.from_file(path))
 
 
 def test_the_name_of_the_order_tells_isa_and_dtype() -> None:
@@ -237,10 +287,23 @@ def test_a_packed_copy_of_the_wrong_size(path: Path) -> None:
     def shorten(header: dict[str, Any]) -> None:
         entry = header[ARRAY]
         start, stop = entry["data_offsets"]
-        header[ARRAY] = entry | {"shape": [(stop - start) // 8], "dtype": "F64"}
+        (count,) = entry["shape"]
+        # What is left goes to an array of its own: a file has no holes.
+        header["rest"] = entry | {"shape": [1], "data_offsets": [stop - 4, stop]}
+        header[ARRAY] = entry | {"shape": [count - 1], "data_offsets": [start, stop - 4]}
 
     edited(path, shorten)
     with pytest.raises(ValueError, match=r"model.safetensors: its packed copy is damaged: panels"):
+        LSTM.from_file(path, mmap=True)
+
+
+def test_a_packed_copy_of_another_dtype(path: Path) -> None:
+    """As many elements as it should have, and the right note."""
+    single, double = network(), network(dtype="float64")
+    panels = double._packed_state()[0][ARRAY]
+    arrays = {ARRAY: panels, **single.state_dict()}
+    write_in_order(str(path), arrays, single._packed_state()[1])
+    with pytest.raises(ValueError, match=r"damaged: panels: expected float32, got float64"):
         LSTM.from_file(path, mmap=True)
 
 
@@ -254,6 +317,34 @@ def test_parameters_in_another_order(path: Path) -> None:
     edited(path, exchange)
     with pytest.raises(ValueError, match="parameters that lie in one piece"):
         LSTM.from_file(path, mmap=True)
+
+
+def test_parameters_that_are_converted(path: Path) -> None:
+    lstm = network(dtype="float64")
+    arrays, notes = lstm._packed_state()
+    arrays["weight_ih_l0"] = lstm.weight_ih_l0.astype(np.float32)
+    write_in_order(str(path), arrays, notes)
+    with pytest.raises(ValueError, match="parameters that lie in one piece"):
+        LSTM.from_file(path, mmap=True)
+    pieces = [np.ones(3), np.ones(3)]
+    with pytest.raises(ValueError, match="need no conversion"):
+        borrowed(pieces[:1], np.dtype(float))
+    with pytest.raises(ValueError, match="lie in one piece"):
+        borrowed([np.ones(6)[:3], *pieces], np.dtype(float))
+
+
+def test_files_in_order_hold_what_others_hold(path: Path) -> None:
+    file = pytest.importorskip("safetensors.numpy")
+    dtypes = ["?", "u1", "i1", "i8", "f2", "f4", "f8", "c8"]
+    arrays = {dtype: np.ones((2, 3), dtype) for dtype in dtypes}
+    write_in_order(str(path), arrays, None)
+    for name, array in file.load_file(path).items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(TypeError, match=r"state\['a'\]: a safetensors file cannot hold complex128"):
+        write_in_order(str(path), {"a": np.ones(2, complex)}, None)
+    with pytest.raises(ValueError, match="cannot hold an array named '__metadata__'"):
+        write_in_order(str(path), {"__metadata__": np.ones(2)}, None)
 
 
 def test_what_cannot_be_saved_packed(tmp_path: Path) -> None:
@@ -300,80 +391,3 @@ def test_a_mapped_network_has_no_memory_of_its_own(path: Path) -> None:
         grown[mmap] = int(done.stdout) * 1024
     assert grown[True] < 2 * MB
     assert grown[False] > 2 * 14 * MB
-
-
-# --- pickles ---
-
-
-def dumped(lstm: LSTM) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    buffers: list[pickle.PickleBuffer] = []
-    return pickle.dumps(lstm, 5, buffer_callback=buffers.append), buffers
-
-
-@pytest.mark.parametrize("options", SIZES)
-@pytest.mark.parametrize("training", [True, False])
-def test_parameters_are_one_buffer_out_of_band(options: dict[str, Any], training: bool) -> None:
-    lstm = network(**options).train(training)
-    head, buffers = dumped(lstm)
-    assert len(head) < 1000
-    (buffer,) = buffers
-    assert buffer.raw().readonly is not training
-    assert bytes(buffer.raw()) == lstm.flat_parameters.tobytes()
-    (memory,) = (bytes(each.raw()) for each in buffers)
-    twin = pickle.loads(head, buffers=[memory])
-    assert (repr(twin), twin.training) == (repr(lstm), training)
-    where = np.frombuffer(memory, lstm.dtype)
-    assert np.shares_memory(twin.flat_parameters, where) is not training
-    assert twin.flat_parameters.flags.writeable is training
-    assert answers(twin) == answers(lstm)
-    twin.train().flat_parameters[:] = 1
-    assert bytes(memory) == lstm.flat_parameters.tobytes()
-
-
-def test_buffers_are_a_snapshot() -> None:
-    lstm = network()
-    head, buffers = dumped(lstm)
-    expected = answers(lstm)
-    lstm.train().flat_parameters[:] = 0
-    assert answers(pickle.loads(head, buffers=buffers)) == expected
-
-
-def test_borrowed_parameters_are_packed_once() -> None:
-    head, buffers = dumped(network())
-    twin = pickle.loads(head, buffers=buffers)
-    part = twin.flat_parameters[3:]  # costs nothing: nobody may write
-    answers(twin)
-    packed = twin._packed
-    answers(twin)
-    assert part.size
-    assert twin._packed is packed is not None
-
-
-def test_memory_of_another_layout_is_copied() -> None:
-    """A float32 buffer at an odd address cannot be read as it lies."""
-    lstm = network()
-    head, buffers = dumped(lstm)
-    raw = bytes(buffers[0].raw())
-    moved = memoryview(b"\0" + raw)[1:]
-    twin = pickle.loads(head, buffers=[moved])
-    assert answers(twin) == answers(lstm)
-
-
-def test_a_mapped_network_is_pickled_as_any(path: Path) -> None:
-    lstm = network()
-    twin = mapped(path, lstm)
-    head, buffers = dumped(twin)
-    path.unlink()
-    assert answers(pickle.loads(head, buffers=buffers)) == answers(lstm)
-    for protocol in range(2, 6):
-        assert answers(pickle.loads(pickle.dumps(twin, protocol))) == answers(lstm)
-    assert answers(copy.deepcopy(twin)) == answers(lstm)
-
-
-def test_dropout_goes_on_where_the_pickle_was_made() -> None:
-    lstm = LSTM(7, 13, 2, dropout=0.5)
-    lstm.generator = lstm_native.Generator().manual_seed(3)
-    head, buffers = dumped(lstm)
-    twin = pickle.loads(head, buffers=buffers)
-    assert twin.generator is not lstm.generator
-    assert answers(twin) == answers(lstm)

@@ -114,6 +114,34 @@ def test_the_process_may_end_while_a_thread_computes() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_process_may_end_before_mapped_weights_are_let_go(tmp_path: Path) -> None:
+    """The last to hold them is a tape, inside `backward`, whose thread cannot have the GIL."""
+    path = tmp_path / "model.safetensors"
+    lstm_native.save(path, lstm_native.LSTM(64, 256), packed=True)
+    code = f"""
+        import sys, threading, time
+        import numpy as np
+        from lstm_native import LSTM
+        begun, x = threading.Event(), np.ones((400, 16, 64), np.float32)
+        class Late:  # keeps the interpreter at its end while the thread computes
+            def __del__(self, sleep=time.sleep):
+                sleep(1)
+        sys.late = Late()
+        def work():
+            lstm = LSTM.from_file({str(path)!r}, mmap=True)
+            output, _, tape = lstm.record(x)
+            lstm.load_state_dict(lstm.state_dict())
+            begun.set()
+            lstm.backward(tape, output)
+        threading.Thread(target=work, daemon=True).start()
+        begun.wait()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_modes_and_calls_side_by_side(rng) -> None:
     """One thread flips a model between its modes while others call it."""
     lstm = network(SHARED, rng)

@@ -36,9 +36,14 @@ inline double flops(const Config& config, Index frames) {
 // Work below some ten microseconds is done faster than the GIL changes hands.
 constexpr double worth_releasing = 5e5;  // flops
 
-// Lets go of the GIL. Until 3.14 Python ends a thread that comes back to an interpreter at its end
-// by unwinding it, which no destructor survives; such a thread stays here until the process is
-// gone, as it does from 3.14 on.
+// Until 3.14 Python ends a thread that comes back to an interpreter at its end by unwinding it,
+// which no destructor survives; such a thread stays here until the process is gone, as it does from
+// 3.14 on.
+[[noreturn]] inline void stay() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+// Lets go of the GIL.
 class Released {
  public:
   Released() : state_(PyEval_SaveThread()) {}
@@ -60,23 +65,27 @@ class Released {
   void take_back() {
     try {
       PyEval_RestoreThread(state_);
-    } catch (...) {
-      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    } catch (...) {  // C throws nothing: this thread is being unwound
+      stay();
     }
   }
 
   PyThreadState* state_;
 };
 
-// Runs f() with the GIL, wherever the thread stands; at the interpreter's end see Released.
+// Runs f() with the GIL, wherever the thread stands. f must not throw: who needs this is a
+// destructor. Python's own calls take the GIL, since pybind11's may throw for other reasons than
+// the end of the thread.
 template <class F>
-void with_gil(const F& f) {
+void with_gil(const F& f) noexcept {
+  PyGILState_STATE state;
   try {
-    const pybind11::gil_scoped_acquire gil;
-    f();
-  } catch (...) {
-    for (;;) pause();
+    state = PyGILState_Ensure();
+  } catch (...) {  // as in Released
+    stay();
   }
+  f();
+  PyGILState_Release(state);
 }
 
 // For work that cannot be given up, since it changes what is not its own: runs f(), without the GIL

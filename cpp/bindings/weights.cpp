@@ -85,7 +85,9 @@ py::object panels(py::handle self) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Index size = shared->size();
         py::object copy = new_array<T>(&size, 1);
-        std::copy_n(shared->panels(), size, data<T>(copy));
+        T* const to = data<T>(copy);
+        unlocked_to_the_end(static_cast<double>(size),
+                            [&] { std::copy_n(shared->panels(), size, to); });
         return copy;
       },
       instance<PyWeights>(self, "self", "Weights").value);

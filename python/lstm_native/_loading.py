@@ -46,7 +46,9 @@ class Loadable(Module):
             Whether to read the weights where the file has them: nothing is copied, a page enters
             memory when it is touched, and processes that map one file have it in memory once. For
             files written by ``save(path, network, packed=True)``. The first change, :meth:`train`
-            among them, moves the parameters into memory of the network's own.
+            among them, moves the parameters into memory of the network's own; arrays handed out
+            before stay in the file, read-only, and do not follow. A subclass's `from_state_dict`
+            is not called: nothing passes through a state dict.
         **options
             For an LSTM `batch_first` and `dropout`, instead of what the file tells. Files of ONNX
             and Keras tell the former; whole modules of torch, and files written by

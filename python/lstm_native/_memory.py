@@ -31,8 +31,8 @@ class Memory:
     cannot be seen: memory shared in training mode by a memoryview, DLPack, ``torch.from_numpy`` or
     ``as_strided``, or a subclass (matrix, masked array). Call ``train()`` before writing there.
 
-    A network in evaluation mode may borrow its buffer: the memory of a file, or of a pickle, that
-    nobody may write to. Before the first change it moves into memory of its own.
+    A network in evaluation mode may borrow its buffer from a mapped file, to which nobody may
+    write. Before the first change it moves into memory of its own.
     """
 
     # Slots keep all this apart from what a caller or a subclass adds, which is in __dict__.
@@ -67,28 +67,38 @@ class Memory:
         self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
         self._identity = object()  # held by tapes
         self._borrowed = borrowed is not None
-        self._adopt(np.empty(count, dtype) if borrowed is None else borrowed)
+        self._owner = np.empty(count, dtype) if borrowed is None else borrowed
+        self._flat, self._views = self._views_of(self._owner)
         self._unshared = getrefcount(self._owner)
 
-    def _adopt(self, owner: FloatArray) -> None:
-        views = owner[:], parameters.views(owner, self._config, cell=self._cell)
-        self._owner, (self._flat, self._views) = owner, views
+    def _views_of(self, owner: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+        return owner[:], parameters.views(owner, self._config, cell=self._cell)
 
     def _own(self) -> None:
         """Move borrowed parameters into memory of the network's own; the lock is held."""
-        if self._borrowed:
-            fresh = self._owner.copy()
-            fresh.flags.writeable = self._training
-            self._adopt(fresh)
-            self._borrowed = False
-            del fresh
+        if not self._borrowed:
+            return
+        old = self._owner, self._flat, self._views  # whoever hears of their end must find new ones
+        owner = self._owner.copy()
+        owner.flags.writeable = self._training
+        views = self._views_of(owner)
+        if self._borrowed:  # still: a signal handler may have moved them meanwhile
+            self._owner, (self._flat, self._views) = owner, views
+            del owner
             self._unshared = getrefcount(self._owner)
+            self._borrowed = False
+        del old
 
-    def _packed_copy(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
-        weights = self._packed or self._weights()
+    def _packed_state(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
+        """The packed copy and what it was made of, by name, and the note on its order."""
+        with self._lock:
+            flat = self._owner.copy()
+        weights = functional.pack(flat, self._config)
         if weights is None:
             raise ValueError("packed=True: a cell of no hidden units has nothing to pack")
-        return {_panels.ARRAY: weights.panels()}, {_panels.NOTE: _panels.packing(self._dtype)}
+        views = parameters.views(flat, self._config, cell=self._cell)
+        note = _panels.packing(self._dtype)
+        return {_panels.ARRAY: weights.panels(), **views}, {_panels.NOTE: note}
 
     def _arrays(self) -> list[FloatArray]:
         return [self._owner, self._flat, *self._views.values()]

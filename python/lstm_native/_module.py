@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_native import _panels, parameters
+from lstm_native import parameters
 from lstm_native._checks import arguments, gradients, state
 from lstm_native._checks.arrays import as_ndarray
 from lstm_native._memory import Memory
@@ -83,8 +83,9 @@ class Module(Memory):
     def train(self, mode: bool = True) -> Self:
         """Enter training mode (parameters writable, dropout on), or leave it; returns self.
 
-        A network whose parameters lie in a file or a shared pickle gets them in memory of its own;
-        arrays handed out before stay what and where they were.
+        A network mapped from a file (``from_file(path, mmap=True)``) gets its parameters in memory
+        of its own. Arrays handed out before stay in the file, read-only, and do not follow it: ask
+        for them again.
 
         Parameters
         ----------
@@ -209,7 +210,8 @@ class Module(Memory):
     def state_dict(self, *, prefix: str = "") -> dict[str, FloatArray]:
         """The parameters by name, in torch's order.
 
-        The arrays are the network's own, as in torch: copy them to keep them.
+        The arrays are the network's own, as in torch: copy them to keep them. Those of a network
+        mapped from a file are its own until its first change, :meth:`train` among them.
 
         Parameters
         ----------
@@ -285,26 +287,18 @@ class Module(Memory):
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        snapshot = self._owner.copy()
-        # What is read-only may be used where the reader of the pickle has it.
-        snapshot.flags.writeable = self._training
         return {
             "config": asdict(self._config),
             "dtype": self._dtype.name,
             "training": self._training,
-            "parameters": snapshot,
+            "parameters": self._owner.copy(),
             "options": self._options(),
             "attributes": dict(self.__dict__),
         }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
-        config, dtype = Config(**pickled["config"]), np.dtype(pickled["dtype"])
-        flat = pickled["parameters"]
-        if not pickled["training"] and _panels.may_lend(flat, config.parameter_count, dtype):
-            self._configure(config, dtype, np.asarray(flat))
-        else:
-            self._configure(config, dtype)
-            self._write(self.parameter_views(flat))
+        self._configure(Config(**pickled["config"]), np.dtype(pickled["dtype"]))
+        self._write(self.parameter_views(pickled["parameters"]))
         self.__dict__.update(pickled["attributes"])
         for name, value in pickled["options"].items():
             setattr(self, name, value)

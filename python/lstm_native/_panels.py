@@ -57,31 +57,42 @@ def mapped_weights(
             f"{notes[NOTE]!r}: {_AGAIN}"
         )
     try:
+        # The core goes by the dtype of what it is given, not by that of the parameters.
+        if arrays[ARRAY].dtype != dtype:
+            raise TypeError(f"panels: expected {dtype}, got {arrays[ARRAY].dtype}")
         return functional.use_packed(arrays[ARRAY], config)
     except (TypeError, ValueError) as error:
         raise ValueError(f"its packed copy is damaged: {error}") from None
 
 
 def borrowed(parameters: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> FloatArray:
-    """The flat buffer that `parameters` lie in, one after the other; ValueError if they do not."""
-    end = first = parameters[0].ctypes.data
-    for array in parameters:
-        if array.dtype != dtype or not array.flags.c_contiguous or array.ctypes.data != end:
+    """The piece of a mapped file that `parameters` fill one after the other, for reading only.
+
+    ValueError if they lie otherwise.
+    """
+    filled = [array for array in parameters if array.size]
+    mapping = _mapping(filled[0])
+    end = start = filled[0].ctypes.data
+    for array in filled:
+        if (
+            array.dtype != dtype
+            or not array.flags.c_contiguous
+            or array.ctypes.data != end
+            or _mapping(array) is not mapping
+        ):
             raise ValueError(f"mmap=True needs parameters that lie in one piece: {_AGAIN}")
         end += array.nbytes
-    return np.lib.stride_tricks.as_strided(
-        parameters[0].reshape(-1), [(end - first) // dtype.itemsize], writeable=False
+    if not isinstance(mapping, np.memmap):
+        raise ValueError(f"mmap=True needs parameters that need no conversion: {_AGAIN}")
+    # Of a read-only view of the memory no array can be made writable again.
+    memory = mapping.data.toreadonly()
+    return np.frombuffer(
+        memory, dtype, (end - start) // dtype.itemsize, start - mapping.ctypes.data
     )
 
 
-def may_lend(array: object, count: int, dtype: np.dtype[Any]) -> bool:
-    """Whether a network may read its parameters where `array` has them, since nobody may write."""
-    return (
-        isinstance(array, np.ndarray)
-        and not array.flags.writeable
-        and array.shape == (count,)
-        and array.dtype == dtype
-        and array.flags.c_contiguous
-        and array.flags.aligned
-        and count > 0
-    )
+def _mapping(array: NDArray[Any]) -> NDArray[Any]:
+    """The array that owns the memory of `array`, or has it from something that is no array."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_native._checks import arguments
 from lstm_native._checks.arrays import as_ndarray
+from lstm_native._panels import ARRAY
 from lstm_native.checkpoints.contents import Contents, State, extent
 
 __all__ = ["Contents", "State", "load", "most_copied", "read", "replacing", "save"]
@@ -50,8 +51,8 @@ class Savable(Protocol):
 class Packable(Savable, Protocol):
     """A network that is packed for the kernels."""
 
-    def _packed_copy(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """What goes before its arrays, by name, and the notes on that."""
+    def _packed_state(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, str]]:
+        """Give the packed copy and the arrays, both of one moment, and the notes on the copy."""
 
 
 def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
@@ -71,7 +72,8 @@ def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     dict of str to ndarray
         torch's names, as they stand in the file; the LSTMs of ONNX and Keras files get them, after
         the name of the node or layer. The dtypes are the file's but for bfloat16: it is widened to
-        float32, exactly. Nothing in a file is ever executed.
+        float32, exactly. The packed copy that ``save(..., packed=True)`` adds is left out. Nothing
+        in a file is ever executed.
 
     Raises
     ------
@@ -95,11 +97,13 @@ def load(path: str | os.PathLike[str], *, float32: bool = False) -> State:
     >>> sorted(load("network.safetensors"))
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
-    return read(path, float32=float32).arrays
+    contents = read(path, float32=float32)
+    contents.arrays.pop(ARRAY, None)
+    return contents.arrays
 
 
 def read(path: str | os.PathLike[str], *, float32: bool = False) -> Contents:
-    """Read the arrays of a weight file as :func:`load` does, and the notes in it."""
+    """Read the arrays of a weight file, its packed copy among them, and the notes in it."""
     path = os.fsdecode(path)
     contents = _read(path)
     arrays, made, most = {}, 0, None
@@ -202,16 +206,21 @@ def save(
     """
     from lstm_native.checkpoints import npz_file, safetensors_file
 
-    before: Mapping[str, NDArray[Any]] = {}
-    if arguments.boolean(packed, "packed"):
-        if not isinstance(state, Packable):
-            kind = type(state).__name__
-            raise TypeError(f"save(path, network, packed=True) needs a network, got {kind}")
-        before, notes_on_it = state._packed_copy()
-        metadata = {**notes_on_it, **(metadata or {})}
+    packed = arguments.boolean(packed, "packed")
+    if packed and not isinstance(state, Packable):
+        kind = type(state).__name__
+        raise TypeError(f"save(path, network, packed=True) needs a network, got {kind}")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        kind = type(metadata).__name__
+        raise TypeError(f"save(..., metadata): it should map names to notes, got {kind}")
     if isinstance(state, Savable):
         metadata = {**state.metadata(), **(metadata or {})}
-        state = state.state_dict()
+        if packed and isinstance(state, Packable):
+            state, notes_on_it = state._packed_state()
+            # Last, since the metadata may be that of a file packed elsewhere.
+            metadata = {**metadata, **notes_on_it}
+        else:
+            state = state.state_dict()
     if not isinstance(state, Mapping):
         kind = type(state).__name__
         raise TypeError(f"save(path, state): state should map names to ndarrays, got {kind}")
@@ -222,13 +231,10 @@ def save(
         raise ValueError(f"{path}: the suffix should be {' or '.join(suffixes)}, got {suffix!r}")
     write = npz_file.write if suffix.lower() == ".npz" else safetensors_file.write
     if packed:
-        write, state = safetensors_file.write_in_order, {**before, **state}
+        write = safetensors_file.write_in_order
     arrays = {_text(name, "state"): _array(name, value) for name, value in state.items()}
     notes = None
     if metadata is not None:
-        if not isinstance(metadata, Mapping):
-            kind = type(metadata).__name__
-            raise TypeError(f"save(..., metadata): it should map names to notes, got {kind}")
         notes = {_text(k, "metadata"): _text(v, "metadata") for k, v in metadata.items()}
     with replacing(path) as temporary:
         write(temporary, arrays, notes)

@@ -18,7 +18,7 @@ from lstm_native.checkpoints.contents import Array, Contents
 # Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
 LARGEST_HEADER = 1_000_000
 
-PAGE = 4096  # bytes; no CPU has smaller ones
+PAGE = 4096  # bytes, where arrays begin in a file to be mapped: no supported CPU has smaller ones
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("u1"),
@@ -37,7 +37,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "C64": np.dtype("<c8"),
 }
 
-_WRITTEN = [np.dtype(bool), *_DTYPES.values()]
+_WRITTEN = {d: name for name, d in _DTYPES.items() if name not in ("BOOL", "BF16")}
+_WRITTEN[np.dtype(bool)] = "BOOL"
 
 
 def recognises(start: bytes) -> bool:
@@ -74,23 +75,19 @@ def write(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> 
     """Write C-contiguous little-endian arrays to a new file."""
     import safetensors.numpy
 
-    if "__metadata__" in arrays:
-        raise ValueError("state: a safetensors file cannot hold an array named '__metadata__'")
-    for name, array in arrays.items():
-        if array.dtype not in _WRITTEN:
-            raise TypeError(f"state[{name!r}]: a safetensors file cannot hold {array.dtype}")
+    _check(arrays)
     safetensors.numpy.save_file(arrays, path, notes)
 
 
 def write_in_order(path: str, arrays: dict[str, Array], notes: dict[str, str] | None) -> None:
     """Write C-contiguous little-endian arrays one after the other, the first at a page's start."""
-    names = {dtype: name for name, dtype in _DTYPES.items() if name not in ("BOOL", "BF16")}
+    _check(arrays)
     header: dict[str, Any] = {"__metadata__": notes or {}}
     end = 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
         header[name] = {
-            "dtype": names[array.dtype],
+            "dtype": _WRITTEN[array.dtype],
             "shape": list(array.shape),
             "data_offsets": [start, end],
         }
@@ -100,6 +97,14 @@ def write_in_order(path: str, arrays: dict[str, Array], notes: dict[str, str] | 
         file.write(len(text).to_bytes(8, "little") + text)
         for array in arrays.values():
             file.write(array.data)
+
+
+def _check(arrays: dict[str, Array]) -> None:
+    if "__metadata__" in arrays:
+        raise ValueError("state: a safetensors file cannot hold an array named '__metadata__'")
+    for name, array in arrays.items():
+        if array.dtype not in _WRITTEN:
+            raise TypeError(f"state[{name!r}]: a safetensors file cannot hold {array.dtype}")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
