@@ -6,6 +6,10 @@ How a wheel is made and looked at is ``nox -s wheel``.
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
@@ -74,6 +78,28 @@ def test_every_python_that_gets_a_wheel_is_declared() -> None:
         assert f"Programming Language :: Python :: 3.{minor}" in declared
     assert any("Free Threading" in one for one in declared)
     assert project["requires-python"] == ">=3.11"
+
+
+def test_the_wheels_are_tried_with_all_that_their_tests_read(tmp_path: Path) -> None:
+    """As cibuildwheel has it: `test-sources` alone, and no tree around them."""
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("needs the source tree")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    for name in settings["test-sources"]:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("_b*"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    program, *arguments = shlex.split(settings["test-command"][-1])
+    assert program == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments, "--collect-only", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_lines_of_the_docs_print_the_components(capsys: pytest.CaptureFixture[str]) -> None:
