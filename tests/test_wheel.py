@@ -42,8 +42,13 @@ def test_the_bill_and_show_config_name_the_same_versions(bill: dict[str, Any]) -
     config = lstm_native.show_config("dicts")
     versions = {one["name"]: one.get("version") for one in bill["components"]}
     expected = {"eigen": config["eigen"], "pybind11": config["pybind11"]}
+    if config["compiler"].startswith("GNU"):
+        runtime = config["compiler"].removeprefix("GNU ")
+        expected |= {"libstdc++": runtime, "libgcc": runtime}
     if built_with_libgomp(config):
         expected["libgomp"] = None
+    if sys.platform == "win32":
+        expected["msvc-runtime"] = None
     assert versions == expected
     assert bill["metadata"]["component"]["version"] == config["lstm_native"]
     (compiler,) = bill["metadata"]["tools"]["components"]
@@ -56,17 +61,21 @@ def test_every_component_has_a_licence_and_what_depends_on_what_is_there(
     references = {one["bom-ref"] for one in bill["components"]}
     for one in bill["components"]:
         assert one["licenses"], one["name"]
+    (ours,) = bill["metadata"]["component"]["licenses"]
+    assert ours["license"]["id"] == distribution("lstm-native").metadata["License-Expression"]
+    (eigen,) = (one for one in bill["components"] if one["name"] == "eigen")
+    assert eigen["version"] in eigen["externalReferences"][0]["url"]
     tree = {one["ref"]: set(one.get("dependsOn", [])) for one in bill["dependencies"]}
     assert tree == {"lstm-native": references, **{name: set() for name in references}}
 
 
 def test_licence_texts_of_what_is_compiled_in_are_there() -> None:
     texts = {"eigen/COPYING.MPL2": "Mozilla Public License", "pybind11/LICENSE": "Wenzel Jakob"}
-    if built_with_libgomp(lstm_native.show_config("dicts")):
+    if lstm_native.show_config("dicts")["compiler"].startswith("GNU"):
         texts["gcc/COPYING3"] = "GNU GENERAL PUBLIC LICENSE"
         texts["gcc/COPYING.RUNTIME"] = "GCC RUNTIME LIBRARY EXCEPTION"
     for name, words in texts.items():
-        assert words in installed(f"lstm_native/licenses/{name}"), name
+        assert words in installed(f"*.dist-info/licenses/{name}"), name
 
 
 def test_every_python_that_gets_a_wheel_is_declared() -> None:

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 from cyclonedx.schema import SchemaVersion
@@ -61,11 +62,17 @@ def components(archive: ZipFile, bill: str) -> list[str]:
     print(f"{bill.split('/')[-1]}, CycloneDX {content['specVersion']}, valid:")
     found = []
     for one in content["components"]:
-        licences = [e.get("expression") or e["license"]["id"] for e in one.get("licenses", [])]
+        licences = [licence(entry) for entry in one.get("licenses", [])]
         words = [one["name"], one.get("version", ""), one.get("purl", ""), *licences]
         print("  " + "  ".join(filter(None, words)))
         found.append(one["name"])
     return found
+
+
+def licence(entry: dict[str, Any]) -> str:
+    """How a bill names a licence: an expression, an identifier of SPDX, or a name."""
+    one = entry.get("license", {})
+    return str(entry.get("expression") or one.get("id") or one["name"])
 
 
 def carried(names: list[str]) -> list[str]:
