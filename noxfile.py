@@ -40,9 +40,21 @@ def wheel_settings() -> dict[str, Any]:
 
 @nox.session
 def portable(session: nox.Session) -> None:
-    """What of the suite needs neither torch nor POSIX; every wheel of a release has passed it."""
+    """What of the suite needs neither torch nor POSIX; every wheel of a release has passed it.
+
+    In a folder that has what cibuildwheel puts there, and nothing else.
+    """
     settings = wheel_settings()
     session.install(".", *settings["test-requires"])
+    folder = Path(session.create_tmp()).resolve() / "portable"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in settings["test-sources"]:
+        if Path(name).is_dir():
+            shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("_b*"))
+        else:
+            shutil.copy(name, folder / name)
+    session.chdir(folder)
     for command in settings["test-command"]:
         session.run(*shlex.split(command), *(session.posargs if "pytest" in command else []))
 

@@ -23,7 +23,6 @@ Index rounded_up(Index bytes, Index to) { return checked_sum(bytes, to - 1) / to
 Block map(Index wanted) {
   const Index boundary = wanted < worth_huge_pages ? page : huge_page;
   const Index bytes = rounded_up(wanted, boundary);
-  checked_sum(bytes, boundary);
   void* data = map_pages(size(bytes), size(boundary));
   if (!data) throw std::bad_alloc();
   return {data, bytes};

@@ -9,8 +9,6 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <xmmintrin.h>
-#elif defined(_MSC_VER) && defined(_M_ARM64)
-#include <intrin.h>
 #endif
 
 namespace lstm_native {
@@ -21,11 +19,6 @@ using FloatRegister = unsigned;
 constexpr FloatRegister float_mode_of_calls = 0x9fc0;
 inline FloatRegister read_float_mode() { return _mm_getcsr(); }
 inline void write_float_mode(FloatRegister value) { _mm_setcsr(value); }
-#elif defined(_MSC_VER) && defined(_M_ARM64)
-using FloatRegister = std::uint64_t;
-constexpr FloatRegister float_mode_of_calls = FloatRegister{1} << 24;  // flush to zero
-inline FloatRegister read_float_mode() { return _ReadStatusReg(ARM64_FPCR); }
-inline void write_float_mode(FloatRegister value) { _WriteStatusReg(ARM64_FPCR, value); }
 #elif defined(__aarch64__)
 using FloatRegister = std::uint64_t;
 constexpr FloatRegister float_mode_of_calls = FloatRegister{1} << 24;  // flush to zero

@@ -34,11 +34,11 @@ class Crowding {
  public:
   bool now() const {
     return !ignored_.load(std::memory_order_relaxed) &&
-           clock() < until_.load(std::memory_order_relaxed);
+           wall_time() < until_.load(std::memory_order_relaxed);
   }
   void ignore(bool on) { ignored_.store(on, std::memory_order_relaxed); }
   void begin() {
-    const std::int64_t time = clock(), until = until_.load(std::memory_order_relaxed);
+    const std::int64_t time = wall_time(), until = until_.load(std::memory_order_relaxed);
     const std::int64_t before = length_.load(std::memory_order_relaxed);
     const std::int64_t length =
         time < until + soon_after ? std::min(2 * before, longest) : shortest;
@@ -73,7 +73,10 @@ int available() { return std::min(processors(), quota_at_load); }
 }  // namespace
 
 Stoppable::Stoppable(bool (*told)(void*), void* context)
-    : told_(told), context_(context), outer_(stoppable), next_(coarse_clock() + between_questions) {
+    : told_(told),
+      context_(context),
+      outer_(stoppable),
+      next_(coarse_wall_time() + between_questions) {
   stoppable = this;
 }
 
@@ -82,14 +85,14 @@ Stoppable::~Stoppable() { stoppable = outer_; }
 Stoppable* Stoppable::current() { return stoppable; }
 
 bool Stoppable::ask() {
-  if (stopped() || coarse_clock() < next_) return stopped();
+  if (stopped() || coarse_wall_time() < next_) return stopped();
   {
     const FloatMode mode(callers_mode_);
     stoppable = nullptr;  // calls that `told_` makes are not this one
     if (told_(context_)) stopped_.store(true, std::memory_order_relaxed);
     stoppable = this;
   }
-  next_ = coarse_clock() + between_questions;
+  next_ = coarse_wall_time() + between_questions;
   return stopped();
 }
 
@@ -122,7 +125,7 @@ void run_team(int size, void (*body)(const void*, const Team&), const void* cont
     return;
   }
   // From before the first member: one may be kept from coming at all.
-  const std::int64_t start = clock();
+  const std::int64_t start = wall_time();
   std::atomic<bool> lost_a_core{false};
   const auto member = [&](int rank, int members) {
     const FloatMode mode;
@@ -130,7 +133,7 @@ void run_team(int size, void (*body)(const void*, const Team&), const void* cont
     body(context, Team(rank, members, barriers, call));
     if (std::any_of(std::begin(barriers), std::end(barriers),
                     [](const Barrier& barrier) { return barrier.was_long(); })) {
-      const std::int64_t time = clock() - start, lost = time - (time_on_core() - before);
+      const std::int64_t time = wall_time() - start, lost = time - (time_on_core() - before);
       if (lost > std::max(time_slice, time / 4)) lost_a_core = true;
     }
   };
@@ -156,7 +159,7 @@ void read_thread_environment() {
   const char* text = std::getenv("LSTM_NATIVE_NUM_THREADS");
   if (!text || !*text) return;
   char* end;
-  const long value = std::strtol(text, &end, 10);
+  const long long value = std::strtoll(text, &end, 10);
   if (*end != 0 || value < 1 || value > INT_MAX)
     throw std::invalid_argument(
         std::string("LSTM_NATIVE_NUM_THREADS should be a positive number, got: ") + text);

@@ -19,10 +19,10 @@ void* allocate_aligned(std::size_t bytes, std::size_t boundary);
 void free_aligned(void* data);
 
 // Nanoseconds of wall time; the same to some milliseconds, where that is cheaper.
-std::int64_t clock();
-std::int64_t coarse_clock();
+std::int64_t wall_time();
+std::int64_t coarse_wall_time();
 // Nanoseconds for which this thread had a core. Where the system cannot tell to a millisecond:
-// clock(), as if it had always had one.
+// wall_time(), as if it had always had one.
 std::int64_t time_on_core();
 
 // Has the functions called before a fork, and after it in the parent and in the child; each may be

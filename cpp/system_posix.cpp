@@ -48,16 +48,16 @@ void* allocate_aligned(std::size_t bytes, std::size_t boundary) {
 
 void free_aligned(void* data) { std::free(data); }
 
-std::int64_t clock() {
+std::int64_t wall_time() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
 // For a quarter of the price.
-std::int64_t coarse_clock() {
+std::int64_t coarse_wall_time() {
 #ifdef CLOCK_MONOTONIC_COARSE
   return read_clock(CLOCK_MONOTONIC_COARSE);
 #else
-  return clock();
+  return wall_time();
 #endif
 }
 

@@ -23,14 +23,14 @@ void* allocate_aligned(std::size_t bytes, std::size_t boundary) {
 
 void free_aligned(void* data) { _aligned_free(data); }
 
-std::int64_t clock() {
+std::int64_t wall_time() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
-std::int64_t coarse_clock() { return static_cast<std::int64_t>(GetTickCount64()) * 1'000'000; }
+std::int64_t coarse_wall_time() { return static_cast<std::int64_t>(GetTickCount64()) * 1'000'000; }
 
 // The system counts a thread's time in steps of 16 ms.
-std::int64_t time_on_core() { return clock(); }
+std::int64_t time_on_core() { return wall_time(); }
 
 int at_fork(void (*)(), void (*)(), void (*)()) { return 0; }
 

@@ -18,9 +18,7 @@ constexpr int most_threads = 256;
 constexpr int spins_before_yield = 1000;
 
 inline void pause_core() {
-#if defined(_MSC_VER) && defined(_M_ARM64)
-  __yield();
-#elif defined(_MSC_VER)
+#ifdef _MSC_VER
   _mm_pause();
 #elif defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

@@ -6,7 +6,6 @@ emulated CPU lacks ends the process with SIGILL.
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import releases
+from machine import X86
 
 TESTS = Path(__file__).parent
 
@@ -31,7 +31,7 @@ print(json.dumps([lstm_native.isa(), available, releases.digests()]))
 pytestmark = [
     pytest.mark.forced_isa,
     pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-user"),
-    pytest.mark.skipif(platform.machine() != "x86_64", reason="starts the python of this machine"),
+    pytest.mark.skipif(not X86, reason="starts the python of this machine"),
 ]
 
 

@@ -5,7 +5,6 @@ The objects are those of the build in the tree, or built from it with the same f
 older than its sources; the installed module is looked at as it is.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from lstm_native import _core
+from machine import X86
 
 ROOT = Path(__file__).parents[1]
 ISAS = ["baseline", "avx2", "avx512"]
-X86 = os.uname().machine == "x86_64"
 
 pytestmark = [
     pytest.mark.skipif(

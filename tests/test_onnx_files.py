@@ -2,14 +2,18 @@
 outputs of the LSTM read from the file."""
 
 import itertools
+import ntpath
+import posixpath
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import hostile_files
 from lstm_native import LSTM, find_lstms, load
 from lstm_native.checkpoints import read
 
@@ -326,6 +330,32 @@ def test_what_a_valid_model_cannot_say(what: str, tmp_path: Path) -> None:
         reason = "the name 'W0' stands twice"
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ValueError, match=reason):
+        load(tmp_path / "m.onnx")
+
+
+def test_external_data_in_a_folder_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where paths are joined by backslashes: ONNX writes slashes on every system."""
+    lstm = LSTM(I, H)
+    path, location = tmp_path / "m.onnx", "a/b/m.data"
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    onnx.save(model_of(lstm), path, save_as_external_data=True, location=location, size_threshold=0)
+    windows = SimpleNamespace(**vars(posixpath) | {"normpath": ntpath.normpath})
+    monkeypatch.setattr("os.path", windows)
+    np.testing.assert_array_equal(LSTM.from_file(path).flat_parameters, lstm.flat_parameters)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        ".", "..", "/a", "//server/share/a", "../a", "a/../../b", "a//b", "./a", "a/",
+        "C:a", "C:/a", "C:\\a", "\\a", "\\\\server\\share\\a", "..\\a", "a\\b",
+        "a:stream", "a/b:c", "a\0b",
+    ],
+)  # fmt: skip
+def test_external_data_elsewhere_is_refused(location: str, tmp_path: Path) -> None:
+    """On every system what is elsewhere on any, before anybody looks whether it is there."""
+    (tmp_path / "m.onnx").write_bytes(hostile_files.onnx_model(location, length="16"))
+    with pytest.raises(ValueError, match="which is not read"):
         load(tmp_path / "m.onnx")
 
 

@@ -7,7 +7,6 @@ how to change bits on purpose, are in CONTRIBUTING.
 import json
 import os
 import pickle
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +18,9 @@ import lstm_native
 import releases
 from builders import Case, Results, bits, differing, problem, run
 from lstm_native.checkpoints import load
+from machine import X86
 
 RELEASES = sorted(path for path in releases.GOLDEN.iterdir() if path.is_dir())
-X86 = platform.machine() == "x86_64"
 
 every_release = pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
 every_format = pytest.mark.parametrize("suffix", [*releases.SUFFIXES, "pickle"])

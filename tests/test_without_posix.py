@@ -5,12 +5,15 @@ On Windows `os` has no fork and modules like `fcntl` cannot be imported. Here bo
 the package is loaded, all of it, and used; after NumPy, which looks at `sys.platform`.
 """
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import hostile_files
+
 HIDE = """
-import importlib, os, pkgutil, signal, sys, tempfile
+import importlib, mmap, os, pkgutil, signal, sys, tempfile
 import numpy as np
 
 for name in (
@@ -20,6 +23,9 @@ for name in (
 ):
     if hasattr(os, name):
         delattr(os, name)
+for name in dir(mmap):
+    if name.startswith(("PROT_", "MAP_", "MADV_")):
+        delattr(mmap, name)
 for name in ("SIGALRM", "SIGUSR1", "SIGKILL", "setitimer", "pthread_sigmask", "pthread_kill"):
     if hasattr(signal, name):
         delattr(signal, name)
@@ -48,12 +54,21 @@ with tempfile.TemporaryDirectory() as folder:
         assert np.array_equal(LSTM.from_file(path).weight_hh_l0, lstm.weight_hh_l0)
         assert main(["inspect", path]) == 0
     assert main(["convert", path, os.path.join(folder, "b.safetensors")]) == 0
+for path in ("model.h5", "model.onnx"):
+    if os.path.exists(path):
+        assert lstm_native.load(path)
 assert main(["info"]) == 0
 print("used")
 """
 
 
 def test_it_loads_and_works_where_os_has_no_fork(tmp_path: Path) -> None:
+    if importlib.util.find_spec("h5py"):
+        model = hostile_files.hdf5(hostile_files.ordinary)
+        (tmp_path / "model.h5").write_bytes(model)
+    if importlib.util.find_spec("onnx"):
+        (tmp_path / "model.onnx").write_bytes(hostile_files.onnx_model("beside", length="16"))
+        (tmp_path / "beside").write_bytes(bytes(16))
     done = subprocess.run(
         [sys.executable, "-c", HIDE + USE], capture_output=True, text=True, cwd=tmp_path
     )

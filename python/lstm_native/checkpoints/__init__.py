@@ -194,7 +194,9 @@ def save(
         A name or a note is not a str, a value is not an ndarray, or its dtype has no place in the
         format. With `packed`: `state` is not a network.
     OSError
-        The file cannot be written. What stood there before still does.
+        The file cannot be written. What stood there before still does. On Windows no file can be
+        replaced that is mapped: while arrays of :func:`load`, or a network of
+        ``from_file(path, mmap=True)``, read it, save under another name, or copy and drop them.
 
     Examples
     --------

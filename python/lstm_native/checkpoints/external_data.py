@@ -5,6 +5,7 @@ a tensor is.
 """
 
 import os
+import posixpath
 import stat
 
 import numpy as np
@@ -14,6 +15,17 @@ from lstm_native.checkpoints.onnx_budget import Budget
 
 # What has become a link or a pipe since it was looked at is neither followed nor waited for.
 _UNTRUSTED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def _lies_below(location: str) -> bool:
+    """Whether this is the plain relative path of a file, on every system the same.
+
+    ONNX writes it with slashes. A backslash is refused, as is what Windows reads before a colon: a
+    drive, or a file of which another stream is meant.
+    """
+    parts = location.split("/")
+    plain = location == posixpath.normpath(location) and not set(location) & set("\\:\0")
+    return plain and not {"", ".", ".."} & set(parts)
 
 
 class External:
@@ -27,8 +39,7 @@ class External:
     def bytes_of(self, name: str, keys: dict[str, str]) -> Array:
         """The bytes of tensor `name`, of which the model says `keys`; ValueError if it may not."""
         location = keys.get("location", "")
-        parts = location.replace("\\", "/").split("/")
-        if location != os.path.normpath(location) or os.path.isabs(location) or ".." in parts:
+        if not _lies_below(location):
             raise ValueError(f"the data of {name!r} would lie in {location!r}, which is not read")
         mapped = self._map(name, location)
         try:
@@ -42,8 +53,9 @@ class External:
 
     def _map(self, name: str, location: str) -> Array:
         if location not in self._mapped:
-            path = os.path.join(self.folder, location)
-            if os.path.realpath(path) != os.path.join(os.path.realpath(self.folder), location):
+            parts = location.split("/")
+            path = os.path.join(self.folder, *parts)
+            if os.path.realpath(path) != os.path.join(os.path.realpath(self.folder), *parts):
                 raise ValueError(f"the data of {name!r} lies behind a link, which is not followed")
             try:
                 file = os.fdopen(os.open(path, os.O_RDONLY | _UNTRUSTED), "rb")

@@ -67,7 +67,7 @@ def opened(path: str, content: bytes | None = None) -> Iterator[File]:
             seen: Bytes
             if content is None:
                 raw = stack.enter_context(open(path, "rb"))
-                seen = mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ)
+                seen = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
                 stack.callback(seen.close)
             else:
                 seen = content
