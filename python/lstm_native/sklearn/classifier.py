@@ -278,7 +278,9 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         """Give the share of sequences whose class is right; parameters as :meth:`fit`."""
         return float(accuracy_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
-    def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
+    def _targets(
+        self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
+    ) -> Array:
         shape = np.asarray(y).shape
         if len(shape) == 2 and shape[1] > 1:
             raise ValueError(
@@ -289,7 +291,6 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         found, labels = np.unique(y, return_inverse=True)
         if "classes_" not in known:
-            goes_on = hasattr(self, "lstm_") and settings.warm_start
             if goes_on and not np.array_equal(found, self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `self.classes_` has the same classes as in "
@@ -312,6 +313,11 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         if self.class_weight is None:
             return None
         weights: Array = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        if not (np.isfinite(weights).all() and weights.min() >= 0):
+            raise ValueError(
+                f"Class weights must be finite and not negative, got class_weight="
+                f"{self.class_weight!r}"
+            )
         return weights
 
     def _loss(self, scores: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:

@@ -157,7 +157,9 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
+    def _targets(
+        self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
+    ) -> Array:
         y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
         with np.errstate(over="ignore"):  # what overflows is infinite, and refused
             values: Array = check_array(
@@ -165,9 +167,11 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
             )
         known["_one_value"] = values.ndim == 1
         values = values.reshape(len(values), -1)
-        goes_on = hasattr(self, "lstm_") and settings.warm_start
         if goes_on and values.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {values.shape[1]} values, but had {self.n_outputs_} before")
+            raise ValueError(
+                f"y has {values.shape[1]} value(s) per sequence, but had {self.n_outputs_} in the "
+                "previous call"
+            )
         return values
 
     def _outputs(self, targets: Array, known: dict[str, Any]) -> int:
