@@ -96,6 +96,14 @@ def test_validation_sequences_are_not_learned_from() -> None:
         weights[row if row is not None else seen] = row is not None
         with pytest.raises(ValueError, match=text):
             divided.fit(X, y, sample_weight=weights)
+    # Of each class the same share.
+    rare = np.arange(100) < 20
+    seen.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_epoch", lambda *args: seen.extend(args[3]) or whole(*args))
+        for seed in range(3):
+            divided.set_params(max_iter=1, random_state=seed).fit(X, rare)
+    assert rare[seen].sum() == 3 * 18
     with pytest.raises(ValueError, match="validation set is too small"):
         LSTMRegressor(**QUICK, early_stopping=True).fit(X[:5], np.arange(5))
 

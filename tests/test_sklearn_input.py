@@ -34,6 +34,8 @@ def test_the_forms_of_x_are_one() -> None:
     assert bits(LSTMClassifier(**QUICK).fit(array, y, lengths=lengths)) == bits(expected)
     assert np.array_equal(expected.predict_proba(array, lengths=lengths), probabilities)
     assert np.array_equal(expected.predict(array, lengths), expected.predict(X))
+    logarithms = expected.predict_log_proba(array, lengths=lengths)
+    assert np.array_equal(logarithms, expected.predict_log_proba(X))
     assert expected.score(array, y, lengths=lengths) == expected.score(X, y)
 
 
@@ -193,7 +195,40 @@ def test_weights_count() -> None:
     share = LSTMClassifier(**QUICK).fit(X, rare).predict_proba(X)[:, 1].mean()
     balanced = LSTMClassifier(**QUICK, class_weight="balanced").fit(X, rare)
     assert share < 0.2 < 0.35 < balanced.predict_proba(X)[:, 1].mean()
-    # Only the ratios of weights count.
+    # Only the ratios of weights count, of whatever size they are.
     once = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1 + y)
-    again = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1000 * (1 + y))
-    np.testing.assert_allclose(once.coef_, again.coef_, rtol=1e-9)
+    for size in (1000, 1e-310, 1e307):
+        again = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=size * (1 + y))
+        np.testing.assert_allclose(once.coef_, again.coef_, rtol=1e-9)
+
+
+def test_weights_count_in_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK | {"max_iter": 1}).fit(X, y)
+    right = fitted.predict(X) == y
+    assert 0 < right.mean() < 1
+    assert fitted.score(X, y, sample_weight=right) == 1
+    assert fitted.score(X, y, sample_weight=~right) == 0
+    values = np.array([x.mean() for x in X])
+    regressor = LSTMRegressor(**QUICK).fit(X, values)
+    near = np.abs(regressor.predict(X) - values) < 0.1
+    assert regressor.score(X, values) != regressor.score(X, values, sample_weight=near)
+    # So they do in early stopping.
+    assert fitted._merit(np.eye(2), np.array([0, 0]), np.array([3.0, 1.0])) == 0.75
+    targets, scores = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [5.0]])
+    assert regressor._merit(scores, targets, np.array([1.0, 1.0, 0.0])) == 1
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(LSTMClassifier, "_merit", lambda *args: given.append(args[3]) or 0.5)
+    early = LSTMClassifier(**QUICK | {"max_iter": 1, "early_stopping": True})
+    early.fit(X, y, sample_weight=100 + np.arange(60))
+    assert len(set(given[0])) == 6
+    assert min(given[0]) >= 100
+
+
+@pytest.mark.parametrize("class_weight", [{"up": -1, "down": 3}, {"up": np.nan, "down": 1}])
+def test_class_weights_that_are_refused(class_weight: Any) -> None:
+    X, y = ragged(10)
+    with pytest.raises(ValueError, match="Class weights must be finite and not negative"):
+        LSTMClassifier(**QUICK, class_weight=class_weight).fit(X, y)
+    with pytest.raises(ValueError, match="Class weights must contain at least one non-zero"):
+        LSTMClassifier(**QUICK, class_weight={"up": 0, "down": 0}).fit(X, y)

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +21,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import estimator_html_repr
 
 from lstm_native.sklearn import LSTMClassifier, PerFrame
 from sequences import QUICK, bits, objects, padded, ragged
 
 
-def test_copies_are_the_same() -> None:
+def test_copies_are_the_same(tmp_path: Path) -> None:
     X, y = ragged()
     fitted = LSTMClassifier(**QUICK).fit(X, y)
     file = io.BytesIO()
@@ -34,9 +36,15 @@ def test_copies_are_the_same() -> None:
     for again in (joblib.load(file), copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
         assert bits(again) == bits(fitted)
         assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    # What lies in a file cannot be changed, and learns all the same.
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    mapped = joblib.load(tmp_path / "fitted.joblib", mmap_mode="r")
+    assert not mapped.coef_.flags.writeable
+    assert bits(mapped.partial_fit(X, y)) == bits(copy.deepcopy(fitted).partial_fit(X, y))
+    assert bits(mapped) != bits(fitted)
     assert not hasattr(clone(fitted), "lstm_")
     assert bits(clone(fitted).fit(X, y)) == bits(fitted)
-    assert "LSTMClassifier" in fitted._repr_html_()
+    assert "LSTMClassifier" in estimator_html_repr(fitted)
 
 
 def test_pipelines_and_searches() -> None:
@@ -63,19 +71,9 @@ def test_lengths_are_routed() -> None:
 
 
 SEARCH = """
-import numpy as np
-import lstm_native
-from sklearn.model_selection import GridSearchCV
-from lstm_native.sklearn import LSTMClassifier
-
-def threads(estimator, X, y):
-    return lstm_native.get_num_threads()
-
-grid = {"max_iter": [1]}
-classifier = LSTMClassifier(2, learning_rate="linear")
-search = GridSearchCV(classifier, grid, cv=2, n_jobs=2, scoring=threads)
-search.fit(np.zeros((8, 2, 1)), [0, 1] * 4)
-print(search.cv_results_["mean_test_score"].item())
+import joblib
+from lstm_native import get_num_threads
+print(*joblib.Parallel(2)(joblib.delayed(get_num_threads)() for _ in range(2)))
 """
 
 
@@ -88,7 +86,7 @@ def test_processes_of_a_search_share_the_cores() -> None:
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     share = max(joblib.cpu_count() // 2, 1)
-    assert done.stdout.strip() == f"{share:.1f}", done.stderr
+    assert done.stdout.strip() == f"{share} {share}", done.stderr
 
 
 def test_per_frame_gives_back_the_form_it_was_given() -> None:

@@ -78,6 +78,7 @@ def test_a_row_alone_has_the_bits_of_any_batch(
     options = QUICK | {"max_iter": 1, "hidden_size": hidden, "pooling": pooling, "dtype": dtype}
     for fitted in (
         LSTMClassifier(**options).fit(X, y),
+        LSTMClassifier(**options).fit(X, np.arange(40) % 10),
         LSTMRegressor(**options).fit(X, [len(x) for x in X]),
     ):
         predict = getattr(fitted, "predict_proba", fitted.predict)
@@ -188,6 +189,35 @@ def test_warm_start_goes_on() -> None:
         fitted.set_params(hidden_size=9).fit(X, y)
     fitted.set_params(warm_start=False).fit(X, y)
     assert fitted.n_iter_ == 10
+
+
+def test_batches_have_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged(20)
+    sizes, whole = [], Model.gradients
+
+    def spy(self: Model, batch: Any, loss: Any) -> Any:
+        sizes.append(int(batch.batch_sizes[0]))
+        return whole(self, batch, loss)
+
+    monkeypatch.setattr(Model, "gradients", spy)
+    LSTMClassifier(**QUICK | {"max_iter": 2, "batch_size": 8}).fit(X, y)
+    assert sizes == [8, 8, 4] * 2
+
+
+def test_a_warm_fit_takes_new_settings() -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
+    last = fitted.predict_proba(X)
+    still = {"pooling": "max", "learning_rate_init": 0.0, "max_iter": 1}
+    found = fitted.set_params(**still).fit(X, y).predict_proba(X)
+    assert not np.allclose(found, last)
+    output, _ = fitted.lstm_(X[0])
+    scores = fitted.coef_ @ output.max(axis=0) + fitted.intercept_
+    np.testing.assert_allclose(found[0], np.exp(scores) / np.exp(scores).sum(), rtol=1e-5)
+    # The rate of the optimizer, too, and not that of its state.
+    before = bits(fitted)
+    assert bits(fitted.fit(X, y)) == before
+    assert bits(fitted.set_params(learning_rate_init=0.01).fit(X, y)) != before
 
 
 @pytest.mark.parametrize("options", [
