@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
 from sequences import QUICK, bits, objects, padded, ragged
 
+MASKED = np.ma.masked_array(np.ones((5, 3)), np.eye(5, 3))
+
 # --- what X may be ---
 
 
@@ -50,7 +52,14 @@ def test_the_forms_of_x_are_one() -> None:
         (np.full((4, 5, 3), np.inf), ValueError, "infinity"),
         (np.full((4, 5, 3), 1e39), ValueError, "too large for dtype"),
         (np.zeros((4, 5, 3), complex), ValueError, "Complex data not supported"),
-        (np.full((4, 5, 3), "a"), ValueError, "could not convert string to float|numeric"),
+        (np.full((4, 5, 3), "1.5"), ValueError, "X should be numeric, got <U3"),
+        (np.full((4, 5, 3), b"1"), ValueError, r"X should be numeric, got \|S1"),
+        ([np.ones((5, 3))] * 3 + [np.full((5, 3), "2")], ValueError, "X should be numeric"),
+        (np.zeros((4, 5, 3), "M8[s]"), ValueError, r"numeric, got datetime64\[s\]"),
+        (np.zeros((4, 5, 3), "m8[s]"), ValueError, "numeric, got timedelta64"),
+        (MASKED[None].repeat(4, 0), ValueError, r"X is a masked array.*\.filled\(\)"),
+        ([np.ones((5, 3))] * 3 + [MASKED], ValueError, r"X\[3\] is a masked array"),
+        (iter("abcd"), TypeError, "X should be an ndarray, got str_"),
         ([], ValueError, r"0 sample\(s\)"),
         ([np.zeros((2, 3))] * 3 + [np.zeros((0, 3))], ValueError, r"X\[3\] has 0 step\(s\)"),
         ([np.zeros((2, 3))] * 3 + [np.zeros((2, 4))], ValueError, r"X\[0\] has 3, X\[3\] has 4"),

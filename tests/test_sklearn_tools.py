@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 from lstm_native.sklearn import LSTMClassifier, PerFrame
@@ -110,6 +110,10 @@ def test_per_frame_gives_back_the_form_it_was_given() -> None:
     assert [x.tolist() for x in hot] == [[[1, 0], [0, 1]], [[0, 1]]]
     with pytest.raises(ValueError, match="expecting 3 features"):
         scaler.transform(np.zeros((2, 3, 4)))
+    for function in (lambda frames: frames[::2], lambda frames: frames[:, 0]):
+        thinned = PerFrame(FunctionTransformer(function)).fit(array)
+        with pytest.raises(ValueError, match=r"FunctionTransformer made an array .* row for each"):
+            thinned.transform(array)
 
 
 def test_without_scikit_learn_the_remedy_is_named() -> None:

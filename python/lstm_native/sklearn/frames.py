@@ -96,6 +96,11 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         data = read(self, X, None, dtype=None, fitted=True, finite=False)
         frames = self.transformer_.transform(data.frames)
         frames = frames.toarray() if issparse(frames) else np.asarray(frames)
+        if frames.ndim != 2 or len(frames) != len(data.frames):
+            raise ValueError(
+                f"{type(self.transformer_).__name__} made an array of shape {frames.shape} of "
+                f"{len(data.frames)} frames: a transformer should give a row for each"
+            )
         if isinstance(X, list | tuple) or np.ndim(X) == 1:
             return np.split(frames, data.starts[1:])
         return frames.reshape(len(data), -1, frames.shape[1])
