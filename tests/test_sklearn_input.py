@@ -121,7 +121,7 @@ PARAMETERS: list[tuple[str, list[Any]]] = [
     ("batch_size", [0, 2.5]),
     ("max_iter", [0]),
     ("tol", ["a", float("nan")]),
-    ("n_iter_no_change", [0]),
+    ("n_iter_no_change", [0, 0.5, 1.5, True, "a"]),
     ("validation_fraction", [0, 1, 2]),
     *((name, ["yes", None]) for name in ("bidirectional", "shuffle", "early_stopping")),
     *((name, ["yes", None]) for name in ("warm_start", "verbose")),

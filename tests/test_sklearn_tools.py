@@ -117,12 +117,15 @@ def test_per_frame_gives_back_the_form_it_was_given() -> None:
 
 
 def test_without_scikit_learn_the_remedy_is_named() -> None:
-    code = "import sys; sys.modules['sklearn'] = None; import lstm_native.sklearn"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    last = done.stderr.splitlines()[-1]
-    assert last == (
-        "ImportError: lstm_native.sklearn needs scikit-learn: pip install 'lstm-native[sklearn]'"
-    )
+    older = "sys.modules['sklearn.utils'] = type(sys)('without get_tags')"
+    for lost in ("sys.modules['sklearn'] = None", older):
+        code = f"import sys; {lost}; import lstm_native.sklearn"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stderr.splitlines()[-1] == (
+            "ImportError: lstm_native.sklearn needs scikit-learn 1.6 or later: "
+            "pip install 'lstm-native[sklearn]'"
+        )
 
 
 def test_nothing_is_warned_of_when_all_is_well() -> None:

@@ -244,5 +244,9 @@ def test_verbose_shows_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("epoch  10 of 10: loss ")
     assert ", score " in last
+    # Where it stops before, too.
+    patient = QUICK | {"learning_rate": "constant", "tol": 10.0, "max_iter": 100}
+    LSTMClassifier(**patient, verbose=True).fit(X, y)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("epoch  12 of 100: loss ")
     LSTMClassifier(**QUICK).fit(X, y)
     assert capsys.readouterr().err == ""
