@@ -98,14 +98,26 @@ def test_validation_sequences_are_not_learned_from() -> None:
             divided.fit(X, y, sample_weight=weights)
     # Of each class the same share.
     rare = np.arange(100) < 20
-    seen.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_epoch", lambda *args: seen.extend(args[3]) or whole(*args))
-        for seed in range(3):
+    for seed in range(5):
+        seen.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "_epoch", lambda *args: seen.extend(args[3]) or whole(*args))
             divided.set_params(max_iter=1, random_state=seed).fit(X, rare)
-    assert rare[seen].sum() == 3 * 18
+        assert rare[seen].sum() == 18
     with pytest.raises(ValueError, match="validation set is too small"):
         LSTMRegressor(**QUICK, early_stopping=True).fit(X[:5], np.arange(5))
+
+
+def test_weights_are_of_mean_1_over_what_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged(100)
+    whole = training._epoch
+
+    def spy(*args: Any) -> float:
+        assert args[2].weights[args[3]].mean() == pytest.approx(1)
+        return whole(*args)
+
+    monkeypatch.setattr(training, "_epoch", spy)
+    LSTMClassifier(**EARLY).fit(X, y, sample_weight=np.arange(100) ** 3)
 
 
 def test_the_end_of_training() -> None:

@@ -208,8 +208,8 @@ def test_a_warm_fit_takes_new_settings() -> None:
     X, y = ragged()
     fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
     last = fitted.predict_proba(X)
-    still = {"pooling": "max", "learning_rate_init": 0.0, "max_iter": 1}
-    found = fitted.set_params(**still).fit(X, y).predict_proba(X)
+    still = {"pooling": "max", "learning_rate_init": 0.0, "learning_rate": "constant"}
+    found = fitted.set_params(**still, max_iter=1).fit(X, y).predict_proba(X)
     assert not np.allclose(found, last)
     output, _ = fitted.lstm_(X[0])
     scores = fitted.coef_ @ output.max(axis=0) + fitted.intercept_
@@ -232,10 +232,16 @@ def test_every_kind_learns(options: dict[str, Any]) -> None:
     assert fitted.lstm_.dtype == options.get("dtype", "float32")
 
 
-def test_idle_dropout_is_told() -> None:
+def test_dropout_is_of_the_parameter() -> None:
     X, y = ragged(10)
-    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
+    options = QUICK | {"num_layers": 2, "max_iter": 1, "warm_start": True}
+    without, half = (LSTMClassifier(**options, dropout=p).fit(X, y) for p in (0.0, 0.5))
+    assert half.lstm_.dropout == 0.5
+    assert bits(half) != bits(without)
+    assert without.set_params(dropout=0.25).fit(X, y).lstm_.dropout == 0.25
+    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last") as told:
         LSTMClassifier(**QUICK, dropout=0.5).fit(X, y)
+    assert told[0].filename == __file__
 
 
 def test_verbose_shows_epochs(capsys: pytest.CaptureFixture[str]) -> None:
