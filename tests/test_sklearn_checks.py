@@ -63,11 +63,11 @@ class Regressor(Predictor, LSTMRegressor):
 
 
 class Transformer(OnTables, PerFrame):
-    def fit(self, X: Any, y: Any = None) -> Any:
-        return super().fit(steps(X), y)
+    def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
+        return super().fit(steps(X), y, lengths)
 
-    def transform(self, X: Any) -> Any:
-        return super().transform(steps(X))[:, 0]
+    def transform(self, X: Any, lengths: Any = None) -> Any:
+        return super().transform(steps(X), lengths)[:, 0]
 
 
 # What the check of sample weights fits is one batch: only there does a weight of 2 count as two

@@ -65,6 +65,10 @@ def test_lengths_are_routed() -> None:
         classifier.set_score_request(lengths=True)
         search = GridSearchCV(classifier, {"hidden_size": [8]}, cv=2)
         search.fit(array, y, lengths=lengths)
+        scaler = PerFrame(StandardScaler()).set_fit_request(lengths=True)
+        pipe = make_pipeline(scaler.set_transform_request(lengths=True), classifier)
+        routed = pipe.fit(array, y, lengths=lengths).score(array, y, lengths=lengths)
+        assert routed == make_pipeline(scaler, classifier).fit(X, y).score(X, y)
     ragged_search = GridSearchCV(LSTMClassifier(**QUICK), {"hidden_size": [8]}, cv=2).fit(X, y)
     assert search.best_score_ == ragged_search.best_score_
     assert bits(search.best_estimator_) == bits(ragged_search.best_estimator_)
@@ -103,6 +107,12 @@ def test_per_frame_gives_back_the_form_it_was_given() -> None:
     np.testing.assert_allclose(same.transformer_.mean_, scaler.transformer_.mean_, rtol=1e-5)
     assert same.transform(array).shape == array.shape
     assert PerFrame(PCA(2)).fit_transform(array).shape == (*array.shape[:2], 2)
+    # With lengths the padding is neither read nor left.
+    array[array == 1000.0] = np.nan
+    for found in (same.transform(array, lengths), same.fit_transform(array, lengths=lengths)):
+        for row, expected in zip(found, scaled, strict=True):
+            assert np.array_equal(row[: len(expected)], expected)
+            assert not row[len(expected) :].any()
     X[0][1, 2] = np.nan
     assert np.isfinite(PerFrame(SimpleImputer()).fit_transform(X)[0]).all()
     letters = [np.array([["a"], ["b"]]), np.array([["b"]])]
