@@ -120,6 +120,17 @@ def test_weights_are_of_mean_1_over_what_is_learned_from(monkeypatch: pytest.Mon
     LSTMClassifier(**EARLY).fit(X, y, sample_weight=np.arange(100) ** 3)
 
 
+def test_what_is_said_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged(10)
+    losses = iter([0.5, 0.3, 0.4, 0.6])
+    monkeypatch.setattr(training, "_epoch", lambda *_: next(losses))
+    fitted = LSTMClassifier(**QUICK | {"max_iter": 3}).fit(X, y)
+    assert (fitted.loss_curve_, fitted.loss_, fitted.best_loss_) == ([0.5, 0.3, 0.4], 0.4, 0.3)
+    fitted.partial_fit(X, y)
+    assert (fitted.n_iter_, fitted.loss_, fitted.best_loss_) == (4, 0.6, 0.3)
+    assert fitted.validation_scores_ is fitted.best_validation_score_ is None
+
+
 def test_the_end_of_training() -> None:
     X, y = ragged()
     options = QUICK | {"learning_rate": "constant"}
