@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from lstm_native._checks.arrays import as_ndarray
 from lstm_native.sklearn.sequences import read
 
 
@@ -113,7 +114,7 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return np.split(frames, data.starts[1:])
         if lengths is None:
             return frames.reshape(len(data), -1, frames.shape[1])
-        result = np.zeros((*np.shape(X)[:2], frames.shape[1]), frames.dtype)
+        result = np.zeros((*as_ndarray(X, "X").shape[:2], frames.shape[1]), frames.dtype)
         result[np.arange(result.shape[1]) < data.lengths[:, None]] = frames
         return result
 
