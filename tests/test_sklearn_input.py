@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
 from sequences import QUICK, bits, objects, padded, ragged
 
+MASKED = np.ma.masked_array(np.ones((5, 3)), np.eye(5, 3))
+
 # --- what X may be ---
 
 
@@ -34,6 +36,8 @@ def test_the_forms_of_x_are_one() -> None:
     assert bits(LSTMClassifier(**QUICK).fit(array, y, lengths=lengths)) == bits(expected)
     assert np.array_equal(expected.predict_proba(array, lengths=lengths), probabilities)
     assert np.array_equal(expected.predict(array, lengths), expected.predict(X))
+    logarithms = expected.predict_log_proba(array, lengths=lengths)
+    assert np.array_equal(logarithms, expected.predict_log_proba(X))
     assert expected.score(array, y, lengths=lengths) == expected.score(X, y)
 
 
@@ -48,7 +52,14 @@ def test_the_forms_of_x_are_one() -> None:
         (np.full((4, 5, 3), np.inf), ValueError, "infinity"),
         (np.full((4, 5, 3), 1e39), ValueError, "too large for dtype"),
         (np.zeros((4, 5, 3), complex), ValueError, "Complex data not supported"),
-        (np.full((4, 5, 3), "a"), ValueError, "could not convert string to float|numeric"),
+        (np.full((4, 5, 3), "1.5"), ValueError, "X should be numeric, got <U3"),
+        (np.full((4, 5, 3), b"1"), ValueError, r"X should be numeric, got \|S1"),
+        ([np.ones((5, 3))] * 3 + [np.full((5, 3), "2")], ValueError, "X should be numeric"),
+        (np.zeros((4, 5, 3), "M8[s]"), ValueError, r"numeric, got datetime64\[s\]"),
+        (np.zeros((4, 5, 3), "m8[s]"), ValueError, "numeric, got timedelta64"),
+        (MASKED[None].repeat(4, 0), ValueError, r"X is a masked array.*\.filled\(\)"),
+        ([np.ones((5, 3))] * 3 + [MASKED], ValueError, r"X\[3\] is a masked array"),
+        (iter("abcd"), TypeError, "X should be an ndarray, got str_"),
         ([], ValueError, r"0 sample\(s\)"),
         ([np.zeros((2, 3))] * 3 + [np.zeros((0, 3))], ValueError, r"X\[3\] has 0 step\(s\)"),
         ([np.zeros((2, 3))] * 3 + [np.zeros((2, 4))], ValueError, r"X\[0\] has 3, X\[3\] has 4"),
@@ -110,7 +121,7 @@ PARAMETERS: list[tuple[str, list[Any]]] = [
     ("batch_size", [0, 2.5]),
     ("max_iter", [0]),
     ("tol", ["a", float("nan")]),
-    ("n_iter_no_change", [0]),
+    ("n_iter_no_change", [0, 0.5, 1.5, True, "a"]),
     ("validation_fraction", [0, 1, 2]),
     *((name, ["yes", None]) for name in ("bidirectional", "shuffle", "early_stopping")),
     *((name, ["yes", None]) for name in ("warm_start", "verbose")),
@@ -193,7 +204,40 @@ def test_weights_count() -> None:
     share = LSTMClassifier(**QUICK).fit(X, rare).predict_proba(X)[:, 1].mean()
     balanced = LSTMClassifier(**QUICK, class_weight="balanced").fit(X, rare)
     assert share < 0.2 < 0.35 < balanced.predict_proba(X)[:, 1].mean()
-    # Only the ratios of weights count.
+    # Only the ratios of weights count, of whatever size they are.
     once = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1 + y)
-    again = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=1000 * (1 + y))
-    np.testing.assert_allclose(once.coef_, again.coef_, rtol=1e-9)
+    for size in (1000, 1e-310, 1e307):
+        again = LSTMClassifier(**QUICK, dtype="float64").fit(X, y, sample_weight=size * (1 + y))
+        np.testing.assert_allclose(once.coef_, again.coef_, rtol=1e-9)
+
+
+def test_weights_count_in_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK | {"max_iter": 1}).fit(X, y)
+    right = fitted.predict(X) == y
+    assert 0 < right.mean() < 1
+    assert fitted.score(X, y, sample_weight=right) == 1
+    assert fitted.score(X, y, sample_weight=~right) == 0
+    values = np.array([x.mean() for x in X])
+    regressor = LSTMRegressor(**QUICK).fit(X, values)
+    near = np.abs(regressor.predict(X) - values) < 0.1
+    assert regressor.score(X, values) != regressor.score(X, values, sample_weight=near)
+    # So they do in early stopping.
+    assert fitted._merit(np.eye(2), np.array([0, 0]), np.array([3.0, 1.0])) == 0.75
+    targets, scores = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [5.0]])
+    assert regressor._merit(scores, targets, np.array([1.0, 1.0, 0.0])) == 1
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(LSTMClassifier, "_merit", lambda *args: given.append(args[3]) or 0.5)
+    early = LSTMClassifier(**QUICK | {"max_iter": 1, "early_stopping": True})
+    early.fit(X, y, sample_weight=100 + np.arange(60))
+    assert len(set(given[0])) == 6
+    assert min(given[0]) >= 100
+
+
+@pytest.mark.parametrize("class_weight", [{"up": -1, "down": 3}, {"up": np.nan, "down": 1}])
+def test_class_weights_that_are_refused(class_weight: Any) -> None:
+    X, y = ragged(10)
+    with pytest.raises(ValueError, match="Class weights must be finite and not negative"):
+        LSTMClassifier(**QUICK, class_weight=class_weight).fit(X, y)
+    with pytest.raises(ValueError, match="Class weights must contain at least one non-zero"):
+        LSTMClassifier(**QUICK, class_weight={"up": 0, "down": 0}).fit(X, y)

@@ -8,12 +8,11 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
 
-from sklearn.exceptions import ConvergenceWarning
 
 import lstm_native
 from lstm_native import LSTM, pack_sequence, unpack_sequence
 from lstm_native._head import Head
-from lstm_native.sklearn import LSTMClassifier, LSTMRegressor, training
+from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
 from lstm_native.sklearn.model import Model
 from lstm_native.sklearn.pooling import POOLINGS
 from lstm_native.sklearn.sequences import read
@@ -79,6 +78,7 @@ def test_a_row_alone_has_the_bits_of_any_batch(
     options = QUICK | {"max_iter": 1, "hidden_size": hidden, "pooling": pooling, "dtype": dtype}
     for fitted in (
         LSTMClassifier(**options).fit(X, y),
+        LSTMClassifier(**options).fit(X, np.arange(40) % 10),
         LSTMRegressor(**options).fit(X, [len(x) for x in X]),
     ):
         predict = getattr(fitted, "predict_proba", fitted.predict)
@@ -143,84 +143,19 @@ def test_fitting_leaves_the_default_generator_alone() -> None:
     assert np.array_equal(lstm_native.random.default_generator.get_state(), before)
 
 
-def test_early_stopping_keeps_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = ragged(100)
-    given = [0.5, 0.6, 0.9, 0.7, 0.9, 0.8, 0.8, 0.8]
-    scores, kept = iter(given), []
-
-    def merit(self: Any, *_: Any) -> float:
-        kept.append(bits(self))
-        return next(scores)
-
-    monkeypatch.setattr(LSTMClassifier, "_merit", merit)
-    options = QUICK | {"learning_rate": "constant", "early_stopping": True}
-    fitted = LSTMClassifier(**options, n_iter_no_change=4).fit(X, y)
-    # The last of those that are best; stopped after the fifth epoch in a row without a better one.
-    assert fitted.validation_scores_ == given
-    assert fitted.best_validation_score_ == 0.9
-    assert fitted.n_iter_ == len(fitted.loss_curve_) == 8
-    assert bits(fitted) == kept[4]
-    assert not fitted.lstm_.training
-
-
-def test_validation_sequences_are_not_learned_from() -> None:
-    X, y = ragged(100)
-    seen: list[int] = []
-    divided = LSTMClassifier(**QUICK, early_stopping=True)
-    whole = training._epoch
-    try:
-        training._epoch = lambda *args: seen.extend(args[3]) or whole(*args)
-        divided.fit(X, y)
-    finally:
-        training._epoch = whole
-    assert len(set(seen)) == 90
-    for row, text in (
-        (seen[0], "for validation set are all zero"),
-        (None, "at least one non-zero"),
-    ):
-        weights = np.zeros(100) if row is not None else np.ones(100)
-        weights[row if row is not None else seen] = row is not None
-        with pytest.raises(ValueError, match=text):
-            divided.fit(X, y, sample_weight=weights)
-    with pytest.raises(ValueError, match="validation set is too small"):
-        LSTMRegressor(**QUICK, early_stopping=True).fit(X[:5], np.arange(5))
-
-
-def test_the_end_of_training() -> None:
+def test_predictions_are_of_evaluation_mode() -> None:
     X, y = ragged()
-    options = QUICK | {"learning_rate": "constant"}
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(10\) reached"):
-        LSTMClassifier(**options).fit(X, y)
-    # The first epoch is better than none; more than ten after it are not, by so much.
-    patient = options | {"max_iter": 100, "tol": 10.0}
-    assert LSTMClassifier(**patient).fit(X, y).n_iter_ == 12
-    with pytest.warns(ConvergenceWarning):
-        assert LSTMClassifier(**patient, n_iter_no_change=None).fit(X, y).n_iter_ == 100
-
-
-def test_interruption_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = ragged()
-    epochs = iter([0.5, 0.4])
-
-    def interrupted(*_: Any) -> float:
-        for loss in epochs:
-            return loss
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_epoch", interrupted)
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        fitted = LSTMClassifier(**QUICK).fit(X, y)
-    assert fitted.loss_curve_ == [0.5, 0.4]
-    assert set(fitted.predict(X)) <= set(y)
-    assert not fitted.lstm_.training
+    fitted = LSTMClassifier(**QUICK, num_layers=2, dropout=0.5).fit(X, y)
+    expected = fitted.predict_proba(X)
+    fitted.lstm_.train()
+    assert np.array_equal(fitted.predict_proba(X), expected)
+    assert fitted.lstm_.training
 
 
 def test_partial_fit_goes_on_as_fit_does() -> None:
     X, y = ragged()
-    options = QUICK | {"learning_rate": "constant", "shuffle": False, "num_layers": 2}
-    options["dropout"] = 0.2
-    with pytest.warns(ConvergenceWarning):
-        whole = LSTMClassifier(**options).fit(X, y)
+    options = QUICK | {"learning_rate": "constant", "num_layers": 2, "dropout": 0.2}
+    whole = LSTMClassifier(**options).fit(X, y)
     parts = LSTMClassifier(**options)
     parts.partial_fit(X, y, classes=["up", "down"])
     for _ in range(9):
@@ -241,10 +176,13 @@ def test_partial_fit_goes_on_as_fit_does() -> None:
 def test_warm_start_goes_on() -> None:
     X, y = ragged()
     fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
-    lstm = fitted.lstm_
+    before, lstm = bits(fitted), fitted.lstm_
+    parameters = lstm.flat_parameters.copy()
     fitted.fit(X, y)
-    assert fitted.lstm_ is lstm
+    assert bits(fitted) != before
+    assert np.array_equal(lstm.flat_parameters, parameters)  # who has taken it out keeps it
     assert fitted.n_iter_ == 20
+    assert fitted.best_loss_ == min(fitted.loss_curve_)
     with pytest.raises(ValueError, match="same classes as in the previous call"):
         fitted.fit(X, np.where(y == "up", "left", "right"))
     with pytest.raises(ValueError, match=r"hidden_size is 9, but the network .* has 8"):
@@ -253,14 +191,33 @@ def test_warm_start_goes_on() -> None:
     assert fitted.n_iter_ == 10
 
 
-def test_weights_that_run_away_are_an_error() -> None:
-    X, _ = ragged()
-    wild = LSTMRegressor(**QUICK | {"learning_rate_init": 1e30, "max_grad_norm": None})
-    with (
-        np.errstate(all="ignore"),
-        pytest.raises(ValueError, match="non-finite parameter weights"),
-    ):
-        wild.set_params(solver="sgd").fit(X, np.arange(60))
+def test_batches_have_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = ragged(20)
+    sizes, whole = [], Model.gradients
+
+    def spy(self: Model, batch: Any, loss: Any) -> Any:
+        sizes.append(int(batch.batch_sizes[0]))
+        return whole(self, batch, loss)
+
+    monkeypatch.setattr(Model, "gradients", spy)
+    LSTMClassifier(**QUICK | {"max_iter": 2, "batch_size": 8}).fit(X, y)
+    assert sizes == [8, 8, 4] * 2
+
+
+def test_a_warm_fit_takes_new_settings() -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
+    last = fitted.predict_proba(X)
+    still = {"pooling": "max", "learning_rate_init": 0.0, "learning_rate": "constant"}
+    found = fitted.set_params(**still, max_iter=1).fit(X, y).predict_proba(X)
+    assert not np.allclose(found, last)
+    output, _ = fitted.lstm_(X[0])
+    scores = fitted.coef_ @ output.max(axis=0) + fitted.intercept_
+    np.testing.assert_allclose(found[0], np.exp(scores) / np.exp(scores).sum(), rtol=1e-5)
+    # The rate of the optimizer, too, and not that of its state.
+    before = bits(fitted)
+    assert bits(fitted.fit(X, y)) == before
+    assert bits(fitted.set_params(learning_rate_init=0.01).fit(X, y)) != before
 
 
 @pytest.mark.parametrize("options", [
@@ -275,10 +232,16 @@ def test_every_kind_learns(options: dict[str, Any]) -> None:
     assert fitted.lstm_.dtype == options.get("dtype", "float32")
 
 
-def test_idle_dropout_is_told() -> None:
+def test_dropout_is_of_the_parameter() -> None:
     X, y = ragged(10)
-    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
+    options = QUICK | {"num_layers": 2, "max_iter": 1, "warm_start": True}
+    without, half = (LSTMClassifier(**options, dropout=p).fit(X, y) for p in (0.0, 0.5))
+    assert half.lstm_.dropout == 0.5
+    assert bits(half) != bits(without)
+    assert without.set_params(dropout=0.25).fit(X, y).lstm_.dropout == 0.25
+    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last") as told:
         LSTMClassifier(**QUICK, dropout=0.5).fit(X, y)
+    assert told[0].filename == __file__
 
 
 def test_verbose_shows_epochs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,5 +250,9 @@ def test_verbose_shows_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("epoch  10 of 10: loss ")
     assert ", score " in last
+    # Where it stops before, too.
+    patient = QUICK | {"learning_rate": "constant", "tol": 10.0, "max_iter": 100}
+    LSTMClassifier(**patient, verbose=True).fit(X, y)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("epoch  12 of 100: loss ")
     LSTMClassifier(**QUICK).fit(X, y)
     assert capsys.readouterr().err == ""

@@ -28,8 +28,8 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     ------
     callable
         To be called after every epoch, with figures by name, as ``loss=0.5``. It moves a bar if
-        tqdm is installed and standard error is a terminal, and prints a line twice a second
-        otherwise.
+        tqdm is installed and standard error is a terminal, and prints a line twice a second,
+        and one of the last epoch, otherwise.
     """
     if not shown:
         yield lambda **figures: None
@@ -43,18 +43,23 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
 
             yield move
     else:
-        done, last = 0, time.monotonic()
+        done, last, unsaid = 0, time.monotonic(), ""
 
         def line(**figures: float) -> None:
-            nonlocal done, last
+            nonlocal done, last, unsaid
             done += 1
+            text = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
+            unsaid = f"epoch {done:>3} of {total}: {text}"
             now = time.monotonic()
             if done == total or now - last >= SECONDS_BETWEEN_LINES:
-                last = now
-                text = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
-                print(f"epoch {done:>3} of {total}: {text}", file=sys.stderr, flush=True)
+                print(unsaid, file=sys.stderr, flush=True)
+                last, unsaid = now, ""
 
-        yield line
+        try:
+            yield line
+        finally:  # it may end before all epochs are done
+            if unsaid:
+                print(unsaid, file=sys.stderr, flush=True)
 
 
 def _tqdm() -> Any:

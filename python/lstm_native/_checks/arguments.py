@@ -107,14 +107,16 @@ def cell_sizes(input_size: object, hidden_size: object, bias: object) -> Config:
     return Config(inputs, hidden, bias=bias)  # type: ignore[arg-type]
 
 
-def warn_idle_dropout(given: object, probability: float, num_layers: object) -> None:
+def warn_idle_dropout(
+    given: object, probability: float, num_layers: object, *, stacklevel: int = 3
+) -> None:
     """Warn the caller's caller that dropout between layers needs two of them."""
     if probability > 0 and num_layers == 1:
         warnings.warn(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout "
             f"expects num_layers greater than 1, but got dropout={given} and "
             f"num_layers={num_layers}",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

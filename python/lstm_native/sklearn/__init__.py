@@ -6,10 +6,10 @@ what to install. It imports scikit-learn, and nothing else imports it.
 """
 
 try:
-    import sklearn  # noqa: F401
+    from sklearn.utils import get_tags  # noqa: F401 - not in scikit-learn before 1.6
 except ImportError as error:
     raise ImportError(
-        "lstm_native.sklearn needs scikit-learn: pip install 'lstm-native[sklearn]'",
+        "lstm_native.sklearn needs scikit-learn 1.6 or later: pip install 'lstm-native[sklearn]'",
         name="sklearn",
     ) from error
 

@@ -4,6 +4,8 @@ Owns the order in which things are checked, made and kept as attributes. Must no
 mean: classes and values are their own modules' matter.
 """
 
+import copy
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Self
 
@@ -12,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from lstm_native import LSTM
 from lstm_native._checks import arguments
@@ -21,7 +23,7 @@ from lstm_native.parameters import Config
 from lstm_native.sklearn.model import Model
 from lstm_native.sklearn.sequences import read
 from lstm_native.sklearn.settings import Settings, checked
-from lstm_native.sklearn.training import Examples, History, train
+from lstm_native.sklearn.training import Examples, Outcome, check_finite, train
 
 Array = NDArray[Any]
 
@@ -34,9 +36,14 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     intercept_: Array
     n_features_in_: int
     n_outputs_: int
+    best_loss_: float
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
     _pooling: str
-    _history: History
-    _optimizer_state: dict[str, Array] | None
+    _optimizer_state: dict[str, Array]
+    # Where the order of sequences is drawn from, and how it stood before some were held out.
+    _random: np.random.RandomState
+    _division: np.random.RandomState
 
     def __init__(
         self,
@@ -92,8 +99,10 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     # --- what an estimator adds ---
 
     @abstractmethod
-    def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
-        """Check y: what the loss takes. `known` are attributes to set once all is checked."""
+    def _targets(
+        self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
+    ) -> Array:
+        """Check y: what the loss takes. `known` are attributes to set once all is done."""
 
     @abstractmethod
     def _outputs(self, targets: Array, known: dict[str, Any]) -> int:
@@ -124,7 +133,9 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         known: dict[str, Any] | None = None,
     ) -> Self:
         settings = checked(self)
-        arguments.warn_idle_dropout(self.dropout, settings.dropout, settings.num_layers)
+        arguments.warn_idle_dropout(
+            self.dropout, settings.dropout, settings.num_layers, stacklevel=4
+        )
         if incremental and settings.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         goes_on = hasattr(self, "lstm_") and (incremental or settings.warm_start)
@@ -136,38 +147,44 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         for given in (y, sample_weight):
             if given is not None:
                 check_consistent_length(data, given)
-        targets = self._targets(y, settings, known)
+        targets = self._targets(y, settings, known, goes_on=goes_on)
         counted = self._weights(sample_weight, targets)
-        random = check_random_state(self.random_state)
-        rows, held_out = self._divided(targets, settings, random)
+        random, division = self._generators(goes_on)
+        # The same sequences as before are held out, else the score would be of what was learned.
+        rows, held_out = self._divided(targets, settings, division if goes_on else random)
         weights = self._weighed(counted, self._balanced(targets, known), rows, settings)
-        if goes_on:
-            # Copies: the arrays may be a file's, and read-only.
-            head = Head(self.coef_.copy(), self.intercept_.copy())
-            model = Model(self.lstm_, head, settings.pooling)
-        else:
-            known |= {"n_features_in_": data.frames.shape[1], "_history": History()}
-            known |= {"n_outputs_": self._outputs(targets, known), "_optimizer_state": None}
-            model = self._new_model(settings, known, random)
+        if not goes_on:
+            known |= {"n_features_in_": data.frames.shape[1], "_division": division}
+            known |= {"n_outputs_": self._outputs(targets, known)}
+        # A network apart, so that an error leaves the estimator as it was.
+        model = self._copied(settings) if goes_on else self._new_model(settings, known, random)
         model.lstm.dropout = settings.dropout
-        for name, value in known.items():
-            setattr(self, name, value)
-        self._pooling = model.pooling
-        self.lstm_, self.coef_, self.intercept_ = model.lstm, model.head.weight, model.head.bias
 
         def validate() -> float:
             importance = None if counted is None else counted[held_out]
-            return self._merit(model.scores(data.only(held_out)), targets[held_out], importance)
+            scores = model.scores(data.only(held_out))
+            check_finite(scores)
+            return self._merit(scores, targets[held_out], importance)
 
-        self._optimizer_state = train(
+        outcome = train(
             model, Examples(data, targets, weights), rows, self._loss, settings, random,
-            self._history,
             epochs=1 if incremental else settings.max_iter,
             state=self._optimizer_state if goes_on else None,
             validate=validate if len(held_out) else None,
         )  # fmt: skip
-        self._conclude(settings)
+        known |= {"_pooling": model.pooling, "_random": random, "lstm_": model.lstm}
+        known |= {"coef_": model.head.weight, "intercept_": model.head.bias}
+        self._conclude(outcome, known, settings, goes_on)
+        if outcome.remark is not None:
+            warnings.warn(outcome.remark, stacklevel=3)
         return self
+
+    def _generators(self, goes_on: bool) -> tuple[np.random.RandomState, np.random.RandomState]:
+        """Give where all is drawn from, and a copy of what the held-out sequences come from."""
+        if goes_on:
+            return copy.deepcopy(self._random), copy.deepcopy(self._division)
+        random = check_random_state(self.random_state)
+        return random, copy.deepcopy(random)
 
     def _new_model(
         self, settings: Settings, known: dict[str, Any], random: np.random.RandomState
@@ -179,21 +196,32 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         arguments.allocatable(config, settings.dtype)
         return Model.random(config, known["n_outputs_"], settings.pooling, settings.dtype, random)
 
-    def _conclude(self, settings: Settings) -> None:
-        """Set the attributes that say how the fit went."""
-        losses, scores = self._history.losses, self._history.scores
-        self.n_iter_ = len(losses)
-        self.loss_curve_ = list(losses)
-        self.loss_ = losses[-1] if losses else np.inf
-        self.best_loss_ = min(losses, default=np.inf)
-        self.validation_scores_ = list(scores) if settings.early_stopping else None
-        self.best_validation_score_ = max(scores, default=None) if settings.early_stopping else None
-        model = (self.lstm_.flat_parameters, self.coef_, self.intercept_)
-        if not all(np.isfinite(array).all() for array in model):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed."
-            )
+    def _copied(self, settings: Settings) -> Model:
+        head = Head(np.array(self.coef_), np.array(self.intercept_))
+        return Model(copy.deepcopy(self.lstm_), head, settings.pooling)
+
+    def _conclude(
+        self, outcome: Outcome, known: dict[str, Any], settings: Settings, goes_on: bool
+    ) -> None:
+        """Set all attributes at once, with those that say how the fit went."""
+        losses: list[float] = self.loss_curve_ if goes_on else []
+        scores: list[float] | None = self.validation_scores_ if goes_on else None
+        best = self.best_loss_ if goes_on else np.inf
+        # The lists grow in place: many calls of partial_fit copy nothing.
+        losses.extend(outcome.losses)
+        if settings.early_stopping:
+            scores = [] if scores is None else scores
+            scores.extend(outcome.scores)
+        known |= {
+            "_optimizer_state": outcome.state,
+            "n_iter_": len(losses),
+            "loss_curve_": losses,
+            "loss_": losses[-1] if losses else np.inf,
+            "best_loss_": min([best, *outcome.losses]),
+            "validation_scores_": scores if settings.early_stopping else None,
+            "best_validation_score_": outcome.best_score,
+        }
+        self.__dict__.update(known)
 
     def _same_network(self, settings: Settings) -> None:
         for name in ("hidden_size", "num_layers", "bidirectional", "proj_size", "dtype"):
@@ -207,9 +235,14 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _weights(self, sample_weight: ArrayLike | None, targets: Array) -> Array | None:
         if sample_weight is None:
             return None
-        weights: Array = _check_sample_weight(
-            sample_weight, targets, dtype=np.float64, ensure_non_negative=True
-        )
+        weights: Array = check_array(
+            sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight",
+            estimator=self,
+        )  # fmt: skip
+        if weights.ndim != 1:
+            raise ValueError(f"Sample weights must be a 1D array, got a {weights.ndim}D one")
+        if weights.min() < 0:
+            raise ValueError("Negative values in data passed to `sample_weight`")
         return weights
 
     def _weighed(
@@ -220,15 +253,6 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         settings: Settings,
     ) -> Array | None:
         """Join sample weights and class weights; their mean over `rows` is 1."""
-        factors = [each for each in (counted, balanced) if each is not None]
-        if not factors:
-            return None
-        weights: Array = np.prod(factors, axis=0)
-        total = weights[rows].sum()
-        if not 0 < total < np.inf:
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number, and have a finite sum."
-            )
         if counted is not None and len(rows) < len(counted):
             held_out = np.delete(counted, rows)
             if not held_out.any():
@@ -236,8 +260,20 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                     "The sample weights for validation set are all zero, consider using a "
                     "different random state."
                 )
-        weights *= len(rows) / total
-        return weights.astype(settings.dtype)
+        kinds = {"Sample weights": counted, "Class weights": balanced}
+        factors = {kind: weights for kind, weights in kinds.items() if weights is not None}
+        if not factors:
+            return None
+        joined: Array = np.ones(len(rows))
+        for kind, weights in factors.items():
+            # By the largest first: only ratios count, and neither sum nor product overflows.
+            largest = weights[rows].max()
+            joined *= weights[rows] / (largest if largest > 0 else 1)
+            if not joined.any():
+                raise ValueError(f"{kind} must contain at least one non-zero number.")
+        result = np.zeros(len(weights), settings.dtype)  # what is held out has none
+        result[rows] = joined * (len(rows) / joined.sum())
+        return result
 
     def _divided(
         self, targets: Array, settings: Settings, random: np.random.RandomState
@@ -263,8 +299,11 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _scores(self, X: Any, lengths: ArrayLike | None) -> Array:
         check_is_fitted(self)
-        data = read(self, X, lengths, dtype=self.lstm_.dtype, fitted=True)
-        return Model(self.lstm_, Head(self.coef_, self.intercept_), self._pooling).scores(data)
+        lstm = self.lstm_
+        data = read(self, X, lengths, dtype=lstm.dtype, fitted=True)
+        if lstm.training:  # somebody has taken it out to train: others may be using it
+            lstm = copy.deepcopy(lstm).eval()
+        return Model(lstm, Head(self.coef_, self.intercept_), self._pooling).scores(data)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -72,7 +72,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         Whether to show progress: a bar in a terminal with tqdm, else lines, on standard error.
     random_state : int, RandomState or None
         Decides initial weights, held-out sequences, the order of sequences and dropout. The same
-        int gives the same bits, for any number of threads.
+        int gives the same bits, for any number of threads. A fit that goes on goes on in it.
     dtype : {"float32", "float64"}
         Of network, computation and results; X is converted.
     class_weight : dict, "balanced" or None
@@ -93,7 +93,8 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
     n_iter_, loss_, best_loss_, loss_curve_
         Epochs gone through, the mean loss of the last, of the best, and of each.
     validation_scores_, best_validation_score_
-        With `early_stopping`, the accuracy on held-out sequences after each epoch; else None.
+        With `early_stopping`, the accuracy on held-out sequences after each epoch, and of the
+        weights that stayed; else None.
 
     Examples
     --------
@@ -171,7 +172,8 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
     ) -> Self:
         """Learn from sequences and their labels.
 
-        Ctrl-C ends it with a warning, and leaves what was learned so far.
+        Ctrl-C ends it with a warning, and leaves what was learned so far; the step it came in may
+        have reached some of the weights only. An error leaves the estimator as it was.
 
         Parameters
         ----------
@@ -193,7 +195,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         ------
         ValueError, TypeError
             A parameter out of its range; X, y, `sample_weight` or `lengths` of a wrong form, of
-            different counts, or not finite.
+            different counts, or not finite; or the loss or the weights run away to infinity.
         """
         return self._fit(X, y, sample_weight, lengths, incremental=False)
 
@@ -258,9 +260,24 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         return labels
 
     def predict_proba(self, X: Any, lengths: ArrayLike | None = None) -> Array:
-        """Give the probability of each class, (N, C); parameters and errors as :meth:`predict`.
+        """Give the probability of each class.
 
         A sequence's bits do not depend on the others in X.
+
+        Parameters
+        ----------
+        X, lengths
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray, shape (N, C)
+            In the order of `classes_`, of `dtype`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`predict`.
         """
         return softmax(self._scores(X, lengths))[0]
 
@@ -278,7 +295,9 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         """Give the share of sequences whose class is right; parameters as :meth:`fit`."""
         return float(accuracy_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
-    def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
+    def _targets(
+        self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
+    ) -> Array:
         shape = np.asarray(y).shape
         if len(shape) == 2 and shape[1] > 1:
             raise ValueError(
@@ -289,7 +308,6 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         found, labels = np.unique(y, return_inverse=True)
         if "classes_" not in known:
-            goes_on = hasattr(self, "lstm_") and settings.warm_start
             if goes_on and not np.array_equal(found, self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `self.classes_` has the same classes as in "
@@ -312,6 +330,11 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         if self.class_weight is None:
             return None
         weights: Array = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        if not (np.isfinite(weights).all() and weights.min() >= 0):
+            raise ValueError(
+                f"Class weights must be finite and not negative, got class_weight="
+                f"{self.class_weight!r}"
+            )
         return weights
 
     def _loss(self, scores: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from lstm_native._checks.arrays import as_ndarray
 from lstm_native.sklearn.sequences import read
 
 
@@ -73,13 +74,20 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = data.frames.shape[1]
         return self
 
-    def transform(self, X: Any) -> Any:
+    def fit_transform(self, X: Any, y: Any = None, lengths: ArrayLike | None = None) -> Any:
+        """Do :meth:`fit`, then :meth:`transform`; parameters and errors as there."""
+        return self.fit(X, y, lengths).transform(X, lengths)
+
+    def transform(self, X: Any, lengths: ArrayLike | None = None) -> Any:
         """Transform every frame of X.
 
         Parameters
         ----------
         X : list of array_like, shape (T_i, I) each; or array_like, shape (N, T, I)
-            Sequences; of an array also the padding is transformed.
+            Sequences.
+        lengths : array_like of int, shape (N,), optional
+            For an array X that is padded: how many steps of each row to transform. The rest is not
+            read, and 0 in the result; without lengths it is transformed, too.
 
         Returns
         -------
@@ -89,16 +97,26 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            X is of a wrong form, or has another number of features; or what the transformer raises;
-            or nothing was fitted (NotFittedError).
+            X or `lengths` of a wrong form; X has another number of features; or what the
+            transformer raises; or it gives no row for a frame; or nothing was fitted
+            (NotFittedError).
         """
         check_is_fitted(self)
-        data = read(self, X, None, dtype=None, fitted=True, finite=False)
+        data = read(self, X, lengths, dtype=None, fitted=True, finite=False)
         frames = self.transformer_.transform(data.frames)
         frames = frames.toarray() if issparse(frames) else np.asarray(frames)
+        if frames.ndim != 2 or len(frames) != len(data.frames):
+            raise ValueError(
+                f"{type(self.transformer_).__name__} made an array of shape {frames.shape} of "
+                f"{len(data.frames)} frames: a transformer should give a row for each"
+            )
         if isinstance(X, list | tuple) or np.ndim(X) == 1:
             return np.split(frames, data.starts[1:])
-        return frames.reshape(len(data), -1, frames.shape[1])
+        if lengths is None:
+            return frames.reshape(len(data), -1, frames.shape[1])
+        result = np.zeros((*as_ndarray(X, "X").shape[:2], frames.shape[1]), frames.dtype)
+        result[np.arange(result.shape[1]) < data.lengths[:, None]] = frames
+        return result
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -46,7 +46,8 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
     n_iter_, loss_, best_loss_, loss_curve_
         Epochs gone through, the mean loss of the last, of the best, and of each.
     validation_scores_, best_validation_score_
-        With `early_stopping`, R^2 on held-out sequences after each epoch; else None.
+        With `early_stopping`, R^2 on held-out sequences after each epoch, and of the weights
+        that stayed; else None.
 
     Examples
     --------
@@ -69,7 +70,8 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
     ) -> Self:
         """Learn from sequences and their values.
 
-        Ctrl-C ends it with a warning, and leaves what was learned so far.
+        Ctrl-C ends it with a warning, and leaves what was learned so far; the step it came in may
+        have reached some of the weights only. An error leaves the estimator as it was.
 
         Parameters
         ----------
@@ -91,7 +93,7 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         ------
         ValueError, TypeError
             A parameter out of its range; X, y, `sample_weight` or `lengths` of a wrong form, of
-            different counts, or not finite.
+            different counts, or not finite; or the loss or the weights run away to infinity.
         """
         return self._fit(X, y, sample_weight, lengths, incremental=False)
 
@@ -157,7 +159,9 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def _targets(self, y: Any, settings: Settings, known: dict[str, Any]) -> Array:
+    def _targets(
+        self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
+    ) -> Array:
         y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
         with np.errstate(over="ignore"):  # what overflows is infinite, and refused
             values: Array = check_array(
@@ -165,9 +169,11 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
             )
         known["_one_value"] = values.ndim == 1
         values = values.reshape(len(values), -1)
-        goes_on = hasattr(self, "lstm_") and settings.warm_start
         if goes_on and values.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {values.shape[1]} values, but had {self.n_outputs_} before")
+            raise ValueError(
+                f"y has {values.shape[1]} value(s) per sequence, but had {self.n_outputs_} in the "
+                "previous call"
+            )
         return values
 
     def _outputs(self, targets: Array, known: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
+from lstm_native._checks.arrays import as_ndarray
 from lstm_native.packing import PackedSequence, _conjugate, _frames, invert_permutation
 
 Indices = NDArray[np.int64]
@@ -98,9 +99,13 @@ def read(
     Raises
     ------
     ValueError, TypeError
-        X is of no such form, has nothing in it, has what is not finite, or is sparse.
+        X is of no such form, has nothing in it, has what is not finite, or is sparse or masked; or
+        what should be numbers are none.
     """
     frames, counts = _laid_out(estimator, X, lengths)
+    # Objects may be numbers, and complex numbers have an error of scikit-learn's own.
+    if dtype is not None and frames.dtype.kind not in "buifOc":
+        raise ValueError(f"X should be numeric, got {frames.dtype}")
     options = {"dtype": dtype, "order": "C", "ensure_all_finite": finite}
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused
         if fitted:
@@ -115,7 +120,7 @@ def _laid_out(estimator: Any, X: Any, lengths: ArrayLike | None) -> tuple[NDArra
     if issparse(X):
         check_array(X, accept_sparse=False, estimator=estimator, input_name="X")  # raises
     is_list = isinstance(X, list | tuple)
-    array = None if is_list else np.asarray(X)
+    array = None if is_list else as_ndarray(X, "X")
     if array is not None and not (array.ndim == 1 and array.dtype == object):
         return _of_an_array(array, lengths)
     if lengths is not None:
@@ -178,9 +183,10 @@ def _of_a_list(given: Any) -> tuple[NDArray[Any], Indices]:
 def _one(value: Any, row: int) -> NDArray[Any]:
     if issparse(value):
         raise TypeError(f"Sparse data was passed as X[{row}], but dense data is required")
-    array = np.asarray(value)
+    name = f"X[{row}]"
+    array = np.asarray(value) if isinstance(value, list | tuple) else as_ndarray(value, name)
     if array.ndim != 2:
-        raise ValueError(f"{FORMS}, but X[{row}] is {array.ndim}D")
+        raise ValueError(f"{FORMS}, but {name} is {array.ndim}D")
     if not len(array):
-        raise ValueError(f"X[{row}] has 0 step(s) (shape={array.shape}), needs at least 1")
+        raise ValueError(f"{name} has 0 step(s) (shape={array.shape}), needs at least 1")
     return array

@@ -71,7 +71,7 @@ def checked(estimator: Any) -> Settings:
         max_iter=read.whole("max_iter", 1),
         shuffle=read.flag("shuffle"),
         tol=read.real("tol", -math.inf),
-        n_iter_no_change=read.limit("n_iter_no_change"),
+        n_iter_no_change=read.count("n_iter_no_change"),
         early_stopping=read.flag("early_stopping"),
         validation_fraction=read.real("validation_fraction", 0, 1),
         warm_start=read.flag("warm_start"),
@@ -116,6 +116,12 @@ class _Reader:
         if value is None or not value > 0:
             self.refuse(name, "None or a number in the range (0, inf]")
         return value
+
+    def count(self, name: str) -> float:
+        """A whole number, or what has no end."""
+        value = self._given(name)
+        endless = value is None or (isinstance(value, float) and value == math.inf)
+        return math.inf if endless else self.whole(name, 1)
 
     def flag(self, name: str) -> bool:
         value = self._given(name)

@@ -4,9 +4,7 @@ Owns the order of examples and steps, the learning rate, when to stop and which 
 not know what is learned: the loss and the score on held-out examples are given.
 """
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,12 +39,26 @@ class Examples(NamedTuple):
     weights: Array | None
 
 
-@dataclass
-class History:
-    """What came of each epoch, of all calls since the first."""
+class Outcome(NamedTuple):
+    """How a training went.
 
-    losses: list[float] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    Attributes
+    ----------
+    state : dict
+        Of the optimizer.
+    losses, scores : list of float
+        Of each epoch; scores are empty where nothing was held out.
+    best_score : float or None
+        Of the weights that stay, on what was held out.
+    remark : Warning or None
+        What is to be told once all is in place.
+    """
+
+    state: dict[str, Array]
+    losses: list[float]
+    scores: list[float]
+    best_score: float | None
+    remark: Warning | None
 
 
 def train(
@@ -56,12 +68,11 @@ def train(
     loss: Callable[..., tuple[float, Array]],
     settings: Settings,
     random: np.random.RandomState,
-    history: History,
     *,
     epochs: int,
     state: dict[str, Array] | None,
     validate: Callable[[], float] | None,
-) -> dict[str, Array]:
+) -> Outcome:
     """Train a model in place; it is left in evaluation mode.
 
     Parameters
@@ -75,57 +86,81 @@ def train(
     settings : Settings
     random : RandomState
         Where the order of the rows is drawn from.
-    history : History
-        Added to, after each epoch.
     epochs : int
         How often to go over all rows, at most.
     state : dict or None
-        Of the optimizer, from an earlier call.
+        Of the optimizer, from an earlier call: the model goes on, and its weights count among those
+        that may stay.
     validate : callable or None
         Gives the model's score on what it does not learn from: the larger, the better. The weights
         of the best epoch stay.
 
     Returns
     -------
-    dict
-        The state of the optimizer.
+    Outcome
+
+    Raises
+    ------
+    ValueError
+        The loss or the weights are not finite any more.
     """
-    model.lstm.train()
     optimizer = _optimizer(model.arrays(), settings, state)
     watch = _Watch(settings.tol, settings.n_iter_no_change)
-    best: list[Array] | None = None
+    course: list[tuple[float, float]] = []  # loss and merit of an epoch, together
+    best: tuple[float, list[Array]] | None = None
+    remark: Warning | None = None
     try:
+        model.lstm.train()
+        if validate is not None and state is not None:
+            with model.serving():
+                watch.best = validate()
+            best = watch.best, [array.copy() for array in model.arrays()]
         with progress(epochs, shown=settings.verbose) as report:
             for epoch in range(epochs):
                 if settings.learning_rate == "linear":
                     optimizer.lr = settings.learning_rate_init * (1 - epoch / epochs)
                 order = random.permutation(rows) if settings.shuffle else rows
-                history.losses.append(_epoch(model, optimizer, examples, order, loss, settings))
-                figures, merit = {"loss": history.losses[-1]}, -history.losses[-1]
+                value = _epoch(model, optimizer, examples, order, loss, settings)
+                check_finite(value, *model.arrays())
+                figures, merit = {"loss": value}, -value
                 if validate is not None:
                     with model.serving():
                         merit = figures["score"] = validate()
-                    history.scores.append(merit)
                     if merit >= watch.best or best is None:
-                        best = [array.copy() for array in model.arrays()]
+                        best = merit, [array.copy() for array in model.arrays()]
+                course.append((value, merit))
                 report(**figures)
                 if watch.over(merit):
                     break
             else:
-                if epochs > 1 and settings.learning_rate == "constant":
-                    warnings.warn(
+                # Only where they might have stopped before.
+                if epochs > settings.n_iter_no_change + 1 and settings.learning_rate == "constant":
+                    remark = ConvergenceWarning(
                         f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the "
-                        "optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=4,
+                        "optimization hasn't converged yet."
                     )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
-    finally:
-        for array, kept in zip(model.arrays(), best or [], strict=False):
+        remark = UserWarning("Training interrupted by user.")
+    if best is not None:
+        for array, kept in zip(model.arrays(), best[1], strict=True):
             array[...] = kept
-        model.lstm.eval()
-    return optimizer.state_dict()
+    model.lstm.eval()
+    return Outcome(
+        optimizer.state_dict(),
+        [value for value, _ in course],
+        [merit for _, merit in course] if validate is not None else [],
+        None if best is None else best[0],
+        remark,
+    )
+
+
+def check_finite(*values: Array | float) -> None:
+    """Refuse what a training that ran away computes."""
+    if not all(np.isfinite(each).all() for each in values):
+        raise ValueError(
+            "Solver produced non-finite parameter weights. The input data may contain large "
+            "values and need to be preprocessed."
+        )
 
 
 def _epoch(
@@ -160,7 +195,7 @@ def _optimizer(
     if settings.solver == "sgd":
         options["momentum"] = settings.momentum
     result: optim.Optimizer = kind(arrays, **options)
-    # Another solver, or another kind of momentum, begins anew.
+    # With another kind of state, an optimizer begins anew; Adam and AdamW share theirs.
     if state is not None and set(state) == set(result.state_dict()):
         result.load_state_dict(state)
         for name, value in options.items():

@@ -104,4 +104,4 @@ class EstimatorScene(Scene):
         return self.call(estimators.PerFrame(StandardScaler()), "fit", self.given())
 
     def transform(self) -> Call:
-        return self.call(self.scaled, "transform", {"X": self.given()["X"]})
+        return self.call(self.scaled, "transform", self.given())
