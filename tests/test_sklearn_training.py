@@ -191,6 +191,23 @@ def test_warm_start_goes_on() -> None:
     assert fitted.n_iter_ == 10
 
 
+def test_a_fit_that_ends_during_a_prediction_leaves_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = ragged()
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y)
+    expected = fitted.predict_proba(X)
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        fitted.set_params(pooling="max").fit(X, y)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr("lstm_native.sklearn.base.read", slow)
+    assert np.array_equal(fitted.predict_proba(X), expected)
+    assert not np.array_equal(fitted.predict_proba(X), expected)
+
+
 def test_batches_have_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = ragged(20)
     sizes, whole = [], Model.gradients

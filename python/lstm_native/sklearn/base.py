@@ -299,11 +299,13 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _scores(self, X: Any, lengths: ArrayLike | None) -> Array:
         check_is_fitted(self)
-        lstm = self.lstm_
+        # All of one moment, as they are set: another thread may be about to end a fit.
+        fitted = self.__dict__.copy()
+        lstm, head = fitted["lstm_"], Head(fitted["coef_"], fitted["intercept_"])
         data = read(self, X, lengths, dtype=lstm.dtype, fitted=True)
         if lstm.training:  # somebody has taken it out to train: others may be using it
             lstm = copy.deepcopy(lstm).eval()
-        return Model(lstm, Head(self.coef_, self.intercept_), self._pooling).scores(data)
+        return Model(lstm, head, fitted["_pooling"]).scores(data)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
