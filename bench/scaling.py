@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,26 +65,32 @@ def measure(quick: bool) -> dict[str, Any]:
     }
 
 
-def inference_rows(results: dict[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:
-    """Name, cores and figures of every way to read batches; one process is the better of both."""
-    rows: dict[str, tuple[int, dict[str, Any]]] = {}
+class Row(NamedTuple):
+    """A way to read batches, against one thread in the same run of the same example."""
+
+    title: str
+    cores: int
+    run: dict[str, Any]
+    gain: float
+
+
+def inference_rows(results: dict[str, Any]) -> list[Row]:
+    """Every way to read batches; what both examples measure is shown as the first has it."""
+    rows: dict[str, Row] = {}
     for result in results["batches"].values():
+        alone = next(iter(result["runs"].values()))["frames per second"]
         for title, run in result["runs"].items():
-            known = rows.get(title)
-            if known is None or run["seconds"] < known[1]["seconds"]:
-                rows[title] = run["workers"] * run["threads of each"], run
-    return [(title, cores, run) for title, (cores, run) in rows.items()]
+            cores = run["workers"] * run["threads of each"]
+            rows.setdefault(title, Row(title, cores, run, run["frames per second"] / alone))
+    return list(rows.values())
 
 
 def throughput(results: dict[str, Any]) -> str:
     """Draw the tables of inference and of training, in Markdown."""
     lines = ["| reading batches | frames/s | of one thread | per core | s to start |"]
     lines.append("| --- | --- | --- | --- | --- |")
-    rows = inference_rows(results)
-    base = rows[0][2]["frames per second"]
-    for title, cores, run in rows:
+    for title, cores, run, gain in inference_rows(results):
         rate, start = run["frames per second"], run.get("seconds to start", "")
-        gain = rate / base
         lines.append(f"| {title} | {rate:,} | {gain:.2f} | {gain / cores:.0%} | {start} |")
     lines += ["", "| training | frames/s | of one thread | error at the last step, °C |"]
     lines.append("| --- | --- | --- | --- |")
@@ -97,14 +103,11 @@ def throughput(results: dict[str, Any]) -> str:
 
 def constants(results: dict[str, Any]) -> str:
     """Draw the constants of the cost model, in Markdown."""
-    rows = inference_rows(results)
-    base = rows[0][2]["frames per second"]
     lines = ["| | e | t, s | core-seconds for a million frames, r = 1 thread's |"]
     lines.append("| --- | --- | --- | --- |")
-    for title, cores, run in rows:
-        efficiency = run["frames per second"] / base / cores
-        start = run.get("seconds to start", 0)
-        lines.append(f"| {title} | {efficiency:.2f} | {start} | {1e6 / base / efficiency:.2f} |")
+    for title, cores, run, gain in inference_rows(results):
+        start, core_seconds = run.get("seconds to start", 0), 1e6 * cores / run["frames per second"]
+        lines.append(f"| {title} | {gain / cores:.2f} | {start} | {core_seconds:.2f} |")
     return "\n".join(lines)
 
 
@@ -154,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.picture:
         from bench import scaling_picture
 
-        rates = [(title, run["frames per second"]) for title, _, run in inference_rows(results)]
+        rates = [(title, run["frames per second"]) for title, _, run, _ in inference_rows(results)]
         scaling_picture.draw(rates, results["memory"], given.picture)
     if given.docs:
         text = given.docs.read_text(encoding="utf-8")
