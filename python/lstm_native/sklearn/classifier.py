@@ -211,10 +211,12 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X, y, sample_weight, lengths
+        X, y
             As in :meth:`fit`.
         classes : array_like, shape (C,), optional
             All labels there will ever be; needed in the first call.
+        sample_weight, lengths
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -282,7 +284,23 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         return softmax(self._scores(X, lengths))[0]
 
     def predict_log_proba(self, X: Any, lengths: ArrayLike | None = None) -> Array:
-        """Give the logarithms of :meth:`predict_proba`, exact also where it rounds to 0."""
+        """Give the logarithms of :meth:`predict_proba`, exact also where it rounds to 0.
+
+        Parameters
+        ----------
+        X, lengths
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray, shape (N, C)
+            In the order of `classes_`, of `dtype`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`predict`.
+        """
         return softmax(self._scores(X, lengths))[1]
 
     def score(
@@ -292,7 +310,23 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> float:
-        """Give the share of sequences whose class is right; parameters as :meth:`fit`."""
+        """Give the share of sequences whose class is right.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`predict`.
+        """
         return float(accuracy_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
     def _targets(

@@ -151,7 +151,23 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> float:
-        """Give R^2, the mean over all values of a sequence; parameters as :meth:`fit`."""
+        """Give R^2, the mean over all values of a sequence.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+            1 where everything is right, 0 where the mean would do as well.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`predict`.
+        """
         return float(r2_score(y, self.predict(X, lengths), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
