@@ -75,7 +75,23 @@ class PerFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_transform(self, X: Any, y: Any = None, lengths: ArrayLike | None = None) -> Any:
-        """Do :meth:`fit`, then :meth:`transform`; parameters and errors as there."""
+        """Do :meth:`fit`, then :meth:`transform`.
+
+        Parameters
+        ----------
+        X, y, lengths
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        list of ndarray, or ndarray
+            As of :meth:`transform`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`fit` and :meth:`transform`.
+        """
         return self.fit(X, y, lengths).transform(X, lengths)
 
     def transform(self, X: Any, lengths: ArrayLike | None = None) -> Any:
