@@ -19,10 +19,12 @@ import numpy as np
 import pytest
 
 import lstm_native
+from machine import SANITIZED
 
 MARKS = (
     "forced_isa: starts one process per instruction set the machine has",
     "undisturbed: its outcome is a time, so nothing else may run meanwhile",
+    "unsanitized: its outcome is what a process needs, or it starts one that bears no sanitizer",
 )
 
 
@@ -43,6 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     config.stash[PARITY] = ParityCount()
     config.stash[FILES] = Counter()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not SANITIZED:
+        return
+    for item in items:
+        if item.get_closest_marker("unsanitized"):
+            item.add_marker(pytest.mark.skip(reason="under a sanitizer"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

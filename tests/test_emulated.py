@@ -30,6 +30,7 @@ print(json.dumps([lstm_native.isa(), available, releases.digests()]))
 
 pytestmark = [
     pytest.mark.forced_isa,
+    pytest.mark.unsanitized,
     pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-user"),
     pytest.mark.skipif(not X86, reason="starts the python of this machine"),
 ]

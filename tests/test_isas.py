@@ -14,6 +14,7 @@ import pytest
 
 import lstm_native
 from builders import Case, Results, network, problem, ragged_lengths, run
+from machine import SANITIZED
 
 TESTS = Path(__file__).parent
 AVAILABLE = lstm_native.show_config("dicts")["isas available"]
@@ -41,7 +42,7 @@ def start(isa: str, *command: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=2000 if SANITIZED else 280,
         cwd=TESTS,
     )
 

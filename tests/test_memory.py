@@ -18,6 +18,7 @@ def faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
+@pytest.mark.unsanitized
 def test_a_training_step_finds_its_memory_in_place() -> None:
     """Weights, tape and scratch of this network are 25 MB, which are 6000 pages."""
     lstm = lstm_native.LSTM(512, 512)
@@ -36,6 +37,7 @@ def test_a_training_step_finds_its_memory_in_place() -> None:
     assert faults() - before < 10 * 100
 
 
+@pytest.mark.unsanitized
 def test_a_used_tape_holds_nothing() -> None:
     """However long it is kept: 40 tapes of 20 MB each stay far below 800 MB."""
     code = """
@@ -90,6 +92,7 @@ def test_pointers_of_a_long_segment() -> None:
     assert peak_kilobytes(code) < 40 << 10
 
 
+@pytest.mark.unsanitized
 def test_what_is_kept_is_bounded() -> None:
     """Tapes of many sizes, 8 to 160 MB, 2.5 GB in all: 128 MB and the largest tape at most."""
     code = """
@@ -107,6 +110,7 @@ def test_what_is_kept_is_bounded() -> None:
     assert peak_kilobytes(code) < (128 + 200) << 10
 
 
+@pytest.mark.unsanitized
 def test_blocks_just_too_small_to_be_kept_go_back() -> None:
     """Each state is 32,720 bytes: rounded up to a cache line it would be one of those kept."""
     code = """
@@ -131,6 +135,7 @@ def peak_kilobytes(code: str) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.unsanitized
 def test_nothing_grows() -> None:
     """The quick form of ``nox -s memory``: random shapes, networks made and dropped, errors."""
     script = Path(__file__).parent / "memory" / "growth.py"

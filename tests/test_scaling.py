@@ -18,7 +18,7 @@ import pytest
 import lstm_native
 from lstm_native.checkpoints import read
 
-pytestmark = pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="a sanitizer is preloaded")
+pytestmark = pytest.mark.unsanitized
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MPIEXEC = Path(sys.executable).parent / "mpiexec"

@@ -49,7 +49,7 @@ def allocator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
-@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="another allocator is preloaded")
+@pytest.mark.unsanitized
 @pytest.mark.parametrize(
     ("threads", "rows", "hidden"), [(1, 1, 24), (1, 3, 24), (2, 2, 400)], ids=str
 )
@@ -98,6 +98,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.unsanitized
 def test_a_step_takes_no_memory() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False

@@ -199,6 +199,7 @@ def test_threads_that_the_system_grants(name, value, ask) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, digest()), done.stderr
 
 
+@pytest.mark.unsanitized
 def test_threads_that_the_system_refuses() -> None:
     """Stacks of 1 GB for 64 threads do not fit into 8 GB: fewer threads then, and the same bits."""
     code = """

@@ -109,9 +109,17 @@ def shortened(text: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """That of this process, with the modules of the tests to be found."""
+    """That of this process, with the modules of the tests to be found, and an end of memory.
+
+    The limit that ``cases`` sets is none to a sanitizer, which reserves more addresses.
+    """
     paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    options = ["max_allocation_size_mb=512", os.environ.get("ASAN_OPTIONS", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "ASAN_OPTIONS": ":".join(filter(None, options)),
+    }
 
 
 def run(
