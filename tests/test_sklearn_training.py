@@ -208,6 +208,28 @@ def test_a_fit_that_ends_during_a_prediction_leaves_it_alone(
     assert not np.array_equal(fitted.predict_proba(X), expected)
 
 
+def test_predictions_are_of_what_was_fitted_with_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Labels, and the shape of values, also where a fit of others ends meanwhile."""
+    X, y = ragged()
+    value = np.array([x.mean() for x in X])
+    for fitted, others in (
+        (LSTMClassifier(**QUICK).fit(X, y), np.where(y == "up", "left", "right")),
+        (LSTMRegressor(**QUICK).fit(X, value), np.stack([value, value], axis=1)),
+    ):
+        expected = fitted.predict(X)
+
+        def slow(*args: Any, owner: Any = fitted, other: Any = others, **kwargs: Any) -> Any:
+            monkeypatch.undo()
+            owner.fit(X, other)
+            return read(*args, **kwargs)
+
+        monkeypatch.setattr("lstm_native.sklearn.base.read", slow)
+        assert np.array_equal(fitted.predict(X), expected)
+        assert not np.array_equal(fitted.predict(X), expected)
+
+
 def test_batches_have_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = ragged(20)
     sizes, whole = [], Model.gradients

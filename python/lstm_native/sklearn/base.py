@@ -297,15 +297,16 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     # --- scores ---
 
-    def _scores(self, X: Any, lengths: ArrayLike | None) -> Array:
+    def _scores(self, X: Any, lengths: ArrayLike | None) -> tuple[Array, dict[str, Any]]:
+        """Score sequences; with the attributes of the moment whose network did so."""
         check_is_fitted(self)
-        # All of one moment, as they are set: another thread may be about to end a fit.
+        # As they are set, all at once: another thread may be about to end a fit.
         fitted = self.__dict__.copy()
         lstm, head = fitted["lstm_"], Head(fitted["coef_"], fitted["intercept_"])
         data = read(self, X, lengths, dtype=lstm.dtype, fitted=True)
         if lstm.training:  # somebody has taken it out to train: others may be using it
             lstm = copy.deepcopy(lstm).eval()
-        return Model(lstm, head, fitted["_pooling"]).scores(data)
+        return Model(lstm, head, fitted["_pooling"]).scores(data), fitted
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -141,8 +141,8 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`fit`; X has another number of features; nothing was fitted (NotFittedError).
         """
-        scores = self._scores(X, lengths)
-        return scores[:, 0] if self._one_value else scores
+        scores, fitted = self._scores(X, lengths)
+        return scores[:, 0] if fitted["_one_value"] else scores
 
     def score(
         self,
