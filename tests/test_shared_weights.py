@@ -6,6 +6,7 @@ for which a file cannot be mapped."""
 import copy
 import gc
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -273,7 +274,7 @@ def test_the_name_of_the_order_tells_isa_and_dtype() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"LSTM_NATIVE_ISA": "baseline"},
+        env=os.environ | {"LSTM_NATIVE_ISA": "baseline"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.startswith("baseline float32 ")
