@@ -51,6 +51,24 @@ def test_gradients_are_the_derivatives(
             assert found[index] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scores", [1, 3])
+@pytest.mark.parametrize("features", [7, 9000])
+def test_scores_of_a_row_do_not_depend_on_the_others(
+    features: int, scores: int, dtype: str, rng: np.random.Generator
+) -> None:
+    """Nor on how rows lie in memory; also where einsum works through a buffer."""
+    head = Head.random(features, scores, rng, dtype)
+    rows = rng.normal(size=(5, features)).astype(dtype)
+    whole = head.scores(rows)
+    assert whole.dtype == dtype
+    np.testing.assert_allclose(whole, rows @ head.weight.T + head.bias, rtol=1e-4, atol=1e-5)
+    assert np.array_equal(head.scores(np.asfortranarray(rows)), whole)
+    for row, expected in zip(rows, whole, strict=True):
+        assert np.array_equal(head.scores(row), expected)
+        assert np.array_equal(head.scores(row[None]), expected[None])
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_says_what_it_is(pooling: str) -> None:
     X, y = ragged()
