@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
 
+from sklearn.utils import check_random_state
 
 import lstm_native
 from lstm_native import LSTM, pack_sequence, unpack_sequence
@@ -141,6 +142,31 @@ def test_same_seed_same_bits_whatever_the_threads() -> None:
         found.append(bits(LSTMClassifier(**options).fit(X, y)))
     assert found[0] == found[1] == found[2]
     assert bits(LSTMClassifier(**options | {"random_state": 1}).fit(X, y)) != found[0]
+
+
+def test_a_generator_is_shared_with_nobody() -> None:
+    X, y = ragged(10)
+    caller = np.random.RandomState(0)
+    one, other = (LSTMClassifier(**QUICK | {"random_state": caller}).fit(X, y) for _ in range(2))
+    assert bits(one) != bits(other)
+    again = np.random.RandomState(0)
+    assert bits(LSTMClassifier(**QUICK | {"random_state": again}).fit(X, y)) == bits(one)
+    many = {"batch_size": 2}  # so that their order counts
+    twin = pickle.loads(pickle.dumps(one)).set_params(**many).partial_fit(X, y)
+    caller.random(7)
+    assert bits(one.set_params(**many).partial_fit(X, y)) == bits(twin)
+    # Of the process: one seed, one course, and each fit goes its own way.
+    found = []
+    process = check_random_state(None)
+    kept = process.get_state()
+    for seed in (3, 3, 4):
+        process.seed(seed)
+        fits = [LSTMClassifier(**QUICK | {"random_state": None}).fit(X, y) for _ in range(2)]
+        orders = [fitted._random.permutation(100).tolist() for fitted in fits]
+        assert orders[0] != orders[1]
+        found.append([*map(bits, fits), orders])
+    process.set_state(kept)
+    assert found[0] == found[1] != found[2]
 
 
 def test_initial_weights_are_torch_s_of_a_seed() -> None:

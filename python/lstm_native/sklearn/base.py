@@ -7,6 +7,7 @@ mean: classes and values are their own modules' matter.
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -184,6 +185,9 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         if goes_on:
             return copy.deepcopy(self._random), copy.deepcopy(self._division)
         random = check_random_state(self.random_state)
+        if not isinstance(self.random_state, Integral):
+            # It is the caller's or the process's, who go on drawing from it: one of its own.
+            random = np.random.RandomState(random.randint(2**32, dtype=np.int64))
         return random, copy.deepcopy(random)
 
     def _new_model(
