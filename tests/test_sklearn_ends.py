@@ -170,6 +170,40 @@ def test_interruption_leaves_a_usable_estimator(
     assert not fitted.lstm_.training
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interruption_leaves_no_weights_that_ran_away(
+    early_stopping: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = ragged()
+    wild = {"solver": "sgd", "learning_rate_init": 1e300, "early_stopping": early_stopping}
+    new = LSTMClassifier(**QUICK | wild)
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y).set_params(**wild)
+    before = everything(fitted)
+    whole, calls = Model.gradients, []
+
+    def interrupted(self: Model, *args: Any) -> Any:
+        calls.append(self)
+        if len(calls) == 2:
+            assert not np.isfinite(self.lstm.flat_parameters).all()
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(Model, "gradients", interrupted)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
+        new.fit(X, y)
+    assert not hasattr(new, "lstm_")
+    calls.clear()
+    if early_stopping:  # there are weights from before, which stay
+        weights = bits(fitted)
+        with np.errstate(all="ignore"), pytest.warns(UserWarning, match="interrupted"):
+            fitted.fit(X, y)
+        assert bits(fitted) == weights
+    else:
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
+            fitted.fit(X, y)
+        assert everything(fitted) == before
+
+
 def everything(estimator: Any) -> bytes:
     return pickle.dumps(estimator)
 
