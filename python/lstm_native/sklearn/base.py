@@ -22,6 +22,7 @@ from lstm_native._checks import arguments
 from lstm_native._head import Head
 from lstm_native.parameters import Config
 from lstm_native.sklearn.model import Model
+from lstm_native.sklearn.numeric import numbers
 from lstm_native.sklearn.sequences import read
 from lstm_native.sklearn.settings import Settings, checked
 from lstm_native.sklearn.training import Examples, Outcome, check_finite, train
@@ -239,10 +240,11 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _weights(self, sample_weight: ArrayLike | None, targets: Array) -> Array | None:
         if sample_weight is None:
             return None
-        weights: Array = check_array(
-            sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight",
-            estimator=self,
-        )  # fmt: skip
+        with numbers(sample_weight, "sample_weight"):
+            weights: Array = check_array(
+                sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight",
+                estimator=self,
+            )  # fmt: skip
         if weights.ndim != 1:
             raise ValueError(f"Sample weights must be a 1D array, got a {weights.ndim}D one")
         if weights.min() < 0:

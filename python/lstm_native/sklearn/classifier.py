@@ -363,7 +363,11 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
     def _balanced(self, targets: Array, known: dict[str, Any]) -> Array | None:
         if self.class_weight is None:
             return None
-        weights: Array = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        weights: Array
+        try:
+            weights = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        except OverflowError:  # an int beyond every float
+            weights = np.array([np.inf])
         if not (np.isfinite(weights).all() and weights.min() >= 0):
             raise ValueError(
                 f"Class weights must be finite and not negative, got class_weight="
