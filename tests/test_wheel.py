@@ -92,6 +92,15 @@ def test_every_python_that_gets_a_wheel_is_declared() -> None:
     assert any("Free Threading" in one for one in declared)
 
 
+def test_every_extra_is_in_the_docs() -> None:
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("needs the source tree")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (demo, others) = re.findall(r"'\.\[(\w+)\]'.*the other extras are (.*?)\.", text)[0]
+    assert {demo, *re.findall(r"`(\w+)`", others)} == set(project["optional-dependencies"])
+
+
 def test_the_wheels_are_tried_with_all_that_their_tests_read(tmp_path: Path) -> None:
     """As cibuildwheel has it: `test-sources` alone, and no tree around them."""
     if not (ROOT / "pyproject.toml").exists():
