@@ -7,7 +7,6 @@ How a wheel is made and looked at is ``nox -s wheel``.
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 import lstm_native
+import wheel_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,11 +106,7 @@ def test_the_wheels_are_tried_with_all_that_their_tests_read(tmp_path: Path) -> 
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("needs the source tree")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
-    for name in settings["test-sources"]:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("_b*"))
-        else:
-            shutil.copy(ROOT / name, tmp_path / name)
+    wheel_folder.fill(tmp_path, ROOT, settings["test-sources"])
     program, *arguments = shlex.split(settings["test-command"][-1])
     assert program == "python"
     done = subprocess.run(
