@@ -126,7 +126,9 @@ def test_what_is_said_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_epoch", lambda *_: next(losses))
     fitted = LSTMClassifier(**QUICK | {"max_iter": 3}).fit(X, y)
     assert (fitted.loss_curve_, fitted.loss_, fitted.best_loss_) == ([0.5, 0.3, 0.4], 0.4, 0.3)
+    before = fitted.loss_curve_
     fitted.partial_fit(X, y)
+    assert before == [0.5, 0.3, 0.4]  # who has taken it out keeps it
     assert (fitted.n_iter_, fitted.loss_, fitted.best_loss_) == (4, 0.6, 0.3)
     assert fitted.validation_scores_ is fitted.best_validation_score_ is None
 

@@ -209,14 +209,10 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         self, outcome: Outcome, known: dict[str, Any], settings: Settings, goes_on: bool
     ) -> None:
         """Set all attributes at once, with those that say how the fit went."""
-        losses: list[float] = self.loss_curve_ if goes_on else []
-        scores: list[float] | None = self.validation_scores_ if goes_on else None
+        # New lists: those from before may be somebody's.
+        losses = [*(self.loss_curve_ if goes_on else []), *outcome.losses]
+        scores = [*((self.validation_scores_ if goes_on else None) or []), *outcome.scores]
         best = self.best_loss_ if goes_on else np.inf
-        # The lists grow in place: many calls of partial_fit copy nothing.
-        losses.extend(outcome.losses)
-        if settings.early_stopping:
-            scores = [] if scores is None else scores
-            scores.extend(outcome.scores)
         known |= {
             "_optimizer_state": outcome.state,
             "n_iter_": len(losses),
@@ -270,6 +266,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         factors = {kind: weights for kind, weights in kinds.items() if weights is not None}
         if not factors:
             return None
+        (count,) = {len(weights) for weights in factors.values()}
         joined: Array = np.ones(len(rows))
         for kind, weights in factors.items():
             # By the largest first: only ratios count, and neither sum nor product overflows.
@@ -277,7 +274,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             joined *= weights[rows] / (largest if largest > 0 else 1)
             if not joined.any():
                 raise ValueError(f"{kind} must contain at least one non-zero number.")
-        result = np.zeros(len(weights), settings.dtype)  # what is held out has none
+        result = np.zeros(count, settings.dtype)  # what is held out has none
         result[rows] = joined * (len(rows) / joined.sum())
         return result
 
