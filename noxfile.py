@@ -11,8 +11,11 @@ from typing import Any
 
 import nox
 
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "native"))
 import sessions  # noqa: F401  # those of the core without Python
+
+import wheel_folder
 
 nox.options.sessions = ["lint", "tests"]
 
@@ -52,11 +55,7 @@ def portable(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve() / "portable"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in settings["test-sources"]:
-        if Path(name).is_dir():
-            shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("_b*"))
-        else:
-            shutil.copy(name, folder / name)
+    wheel_folder.fill(folder, Path(), settings["test-sources"])
     session.chdir(folder)
     for command in settings["test-command"]:
         session.run(*shlex.split(command), *(session.posargs if "pytest" in command else []))

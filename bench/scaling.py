@@ -124,6 +124,14 @@ def section(results: dict[str, Any], name: str) -> str:
         f"{batches['parameters']:,} parameters. In training {step:,} bytes are summed at each "
         f"step, and the errors differ by at most {results['curves differ by']:.0e} of their size."
     )
+    alone = " and ".join(
+        f"{next(iter(each['runs'].values()))['frames per second']:,} in {engine}'s"
+        for engine, each in results["batches"].items()
+    )
+    what += (
+        " Each engine is compared with one process and one thread in the run of its own example: "
+        f"{alone} (frames/s). The first is in the tables; r is either's own."
+    )
     parts = (where + ".", what, throughput(results), sharing.table(results["memory"]))
     return "\n\n".join((*parts, constants(results)))
 

@@ -32,9 +32,14 @@ carry(eigen "{
   \"licenses\": [{\"expression\": \"MPL-2.0 AND BSD-3-Clause AND Apache-2.0\"}],
   \"externalReferences\": [{\"type\": \"source-distribution\", \"url\": \"${eigen_source}\"}]
 }")
-install(FILES "${eigen_dir}/COPYING.README" "${eigen_dir}/COPYING.MPL2"
-              "${eigen_dir}/COPYING.BSD" "${eigen_dir}/COPYING.APACHE"
-        DESTINATION "${licenses}/eigen")
+foreach(name README MPL2 BSD APACHE)
+  set(text "${eigen_dir}/COPYING.${name}")
+  if(NOT EXISTS "${text}")
+    message(FATAL_ERROR "No COPYING.${name} in '${eigen_dir}': the wheel must hold Eigen's licence "
+                        "texts; set LSTM_NATIVE_EIGEN_DIR to Eigen's source tree, which has them")
+  endif()
+  install(FILES "${text}" DESTINATION "${licenses}/eigen")
+endforeach()
 
 carry(pybind11 "{
   \"version\": \"${pybind11_VERSION}\",

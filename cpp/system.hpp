@@ -25,6 +25,9 @@ std::int64_t coarse_wall_time();
 // wall_time(), as if it had always had one.
 std::int64_t time_on_core();
 
+// How many processors this process may run on by its affinity; 0 where the system does not tell.
+int affinity();
+
 // Has the functions called before a fork, and after it in the parent and in the child; each may be
 // null. Where nothing forks nothing is called. The value is for initialising a global.
 int at_fork(void (*before)(), void (*in_parent)(), void (*in_child)());

@@ -2,6 +2,7 @@
 #include "system.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -62,6 +63,14 @@ std::int64_t coarse_wall_time() {
 }
 
 std::int64_t time_on_core() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+int affinity() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return 0;
+}
 
 int at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
   return pthread_atfork(before, in_parent, in_child);

@@ -32,6 +32,9 @@ std::int64_t coarse_wall_time() { return static_cast<std::int64_t>(GetTickCount6
 // The system counts a thread's time in steps of 16 ms.
 std::int64_t time_on_core() { return wall_time(); }
 
+// What Windows calls so is of one group of processors, of which a machine may have several.
+int affinity() { return 0; }
+
 int at_fork(void (*)(), void (*)(), void (*)()) { return 0; }
 
 WithoutSignals::WithoutSignals() {}

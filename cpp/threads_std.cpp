@@ -6,7 +6,10 @@
 // the process does.
 #include <array>
 #include <atomic>
+#include <cctype>
+#include <climits>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -98,6 +101,20 @@ class Workers {
   int started_ = 0;
 };
 
+// Who starts workers says by OpenMP's own variable how many threads each may have, whatever runs
+// there. The first number of "4" or "4,2"; else 0, as OpenMP runtimes ignore what is none.
+int openmp_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (!text) return 0;
+  char* end;
+  const long long value = std::strtoll(text, &end, 10);
+  while (std::isspace(static_cast<unsigned char>(*end))) ++end;
+  const bool number = end != text && (*end == 0 || *end == ',');
+  return number && value >= 1 && value <= INT_MAX ? static_cast<int>(value) : 0;
+}
+
+const int openmp_threads_at_load = openmp_threads();
+
 // Never destroyed: a daemon thread may be computing when the interpreter ends.
 Workers& workers() {
   static Workers& only = *new Workers;
@@ -117,11 +134,12 @@ void run_members(int size, Member member, const void* context) {
   workers().give(others, team.data());
 }
 
-int default_members() { return processors(); }
+int default_members() { return openmp_threads_at_load > 0 ? openmp_threads_at_load : processors(); }
 
 int processors() {
-  const unsigned count = std::thread::hardware_concurrency();
-  return count > 0 ? static_cast<int>(count) : 1;
+  if (const int count = affinity(); count > 0) return count;
+  const unsigned all = std::thread::hardware_concurrency();
+  return all > 0 ? static_cast<int>(all) : 1;
 }
 
 const char* threading() { return "std::thread"; }

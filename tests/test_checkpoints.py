@@ -167,6 +167,7 @@ class TestSave:
             ({"a": np.array([None])}, TypeError, r"state\['a'\] should hold numbers or booleans"),
             ({"a": np.array(["x"])}, TypeError, r"state\['a'\] should hold numbers or booleans"),
             ({"a": np.ma.masked_equal([1.0, 2.0], 2)}, ValueError, "masked array"),
+            ({"lstm_native.packed": np.ones(3)}, ValueError, "which load.. leaves out"),
             ({"\ud800": np.ones(3)}, ValueError, "is not valid Unicode"),
             ([np.ones(3)], TypeError, "state should map names to ndarrays, got list"),
             ("swapped.npz", TypeError, "state should map names to ndarrays, got str"),

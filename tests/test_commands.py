@@ -87,6 +87,16 @@ def test_convert_widens_on_request(tmp_path: Path, capsys: pytest.CaptureFixture
     assert load(tmp_path / "b.npz")["x"].dtype == np.float32
 
 
+def test_convert_leaves_a_packed_copy_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lstm = LSTM(3, 4)
+    save(tmp_path / "packed.safetensors", lstm, packed=True)
+    text = printed(capsys, "convert", tmp_path / "packed.safetensors", tmp_path / "plain.npz")
+    assert text.endswith(": 4 arrays of 144 numbers\n")
+    assert read(tmp_path / "plain.npz").notes == lstm.metadata()
+
+
 def test_run(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "x.npy", tmp_path / "y.npy"
     x = np.random.default_rng(0).standard_normal((2, 6, 3))

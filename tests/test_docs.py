@@ -265,6 +265,15 @@ def test_sizes_come_from_the_committed_result() -> None:
     assert row in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
 
 
+def test_every_session_is_in_the_table_of_contributing() -> None:
+    sources = [ROOT / "noxfile.py", ROOT / "tests" / "native" / "sessions.py"]
+    text = "".join(path.read_text() for path in sources)
+    sessions = re.findall(r"^@nox\.session\b.*\n(?:@.*\n)*def (\w+)", text, re.MULTILINE)
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    # `tests` is plain pytest.
+    assert set(re.findall(r"`nox -s (\w+)", table)) == set(sessions) - {"tests"}
+
+
 def test_every_package_that_may_be_measured_has_a_name() -> None:
     assert set(site("figures").NAMES) == set(sizes.NAMES)
 

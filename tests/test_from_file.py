@@ -2,8 +2,10 @@
 the files saved here."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -50,6 +52,21 @@ def test_a_network_is_saved_with_its_options(suffix: str, tmp_path: Path) -> Non
     assert not loaded.training
     np.testing.assert_array_equal(loaded.flat_parameters, lstm.flat_parameters)
     assert not LSTM.from_file(tmp_path / f"lstm.{suffix}", batch_first=False).batch_first
+
+
+def test_a_subclass_is_handed_what_load_gives(tmp_path: Path) -> None:
+    handed: list[set[str]] = []
+
+    class Own(LSTM):
+        @classmethod
+        def from_state_dict(cls, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Self:
+            handed.append(set(state_dict))
+            return super().from_state_dict(state_dict, *args, **kwargs)
+
+    path = tmp_path / "packed.safetensors"
+    save(path, LSTM(3, 4), packed=True)
+    Own.from_file(path)
+    assert handed == [set(load(path))] == [set(LSTM(3, 4).state_dict())]
 
 
 @SUFFIXES

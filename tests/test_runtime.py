@@ -115,6 +115,22 @@ def test_environment_sets_the_threads() -> None:
     assert in_a_new_process(code, LSTM_NATIVE_NUM_THREADS="1").stdout.split() == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("openmp_says", "obeyed"),
+    [("1", True), (" 1 ", True), ("1,7", True), ("0", False), ("-1", False), ("1x", False)],
+)
+def test_threads_follow_openmp_s_variable(
+    openmp_says: str, obeyed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without OpenMP, too: engines say by it what their workers may have."""
+    for name in ("OMP_NUM_THREADS", "LSTM_NATIVE_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    code = "import lstm_native; print(lstm_native.get_num_threads())"
+    otherwise = in_a_new_process(code).stdout.split()
+    found = in_a_new_process(code, OMP_NUM_THREADS=openmp_says).stdout.split()
+    assert found == (["1"] if obeyed else otherwise)
+
+
 def test_limits_of_the_machine_count_what_they_did() -> None:
     flops = _core.multiply_add(False, 1000)
     assert flops > 0

@@ -126,7 +126,9 @@ def test_what_is_said_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_epoch", lambda *_: next(losses))
     fitted = LSTMClassifier(**QUICK | {"max_iter": 3}).fit(X, y)
     assert (fitted.loss_curve_, fitted.loss_, fitted.best_loss_) == ([0.5, 0.3, 0.4], 0.4, 0.3)
+    before = fitted.loss_curve_
     fitted.partial_fit(X, y)
+    assert before == [0.5, 0.3, 0.4]  # who has taken it out keeps it
     assert (fitted.n_iter_, fitted.loss_, fitted.best_loss_) == (4, 0.6, 0.3)
     assert fitted.validation_scores_ is fitted.best_validation_score_ is None
 
@@ -168,6 +170,40 @@ def test_interruption_leaves_a_usable_estimator(
     assert fitted.n_iter_ == len(fitted.loss_curve_) == len(fitted.validation_scores_) == epochs
     assert set(fitted.predict(X)) <= set(y)
     assert not fitted.lstm_.training
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interruption_leaves_no_weights_that_ran_away(
+    early_stopping: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = ragged()
+    wild = {"solver": "sgd", "learning_rate_init": 1e300, "early_stopping": early_stopping}
+    new = LSTMClassifier(**QUICK | wild)
+    fitted = LSTMClassifier(**QUICK, warm_start=True).fit(X, y).set_params(**wild)
+    before = everything(fitted)
+    whole, calls = Model.gradients, []
+
+    def interrupted(self: Model, *args: Any) -> Any:
+        calls.append(self)
+        if len(calls) == 2:
+            assert not np.isfinite(self.lstm.flat_parameters).all()
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(Model, "gradients", interrupted)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
+        new.fit(X, y)
+    assert not hasattr(new, "lstm_")
+    calls.clear()
+    if early_stopping:  # there are weights from before, which stay
+        weights = bits(fitted)
+        with np.errstate(all="ignore"), pytest.warns(UserWarning, match="interrupted"):
+            fitted.fit(X, y)
+        assert bits(fitted) == weights
+    else:
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
+            fitted.fit(X, y)
+        assert everything(fitted) == before
 
 
 def everything(estimator: Any) -> bytes:

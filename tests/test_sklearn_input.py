@@ -3,6 +3,8 @@
 scikit-learn's own checks are in test_sklearn_checks.py.
 """
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
 from sequences import QUICK, bits, objects, padded, ragged
 
+HUGE = 10**400  # no float is as large
 MASKED = np.ma.masked_array(np.ones((5, 3)), np.eye(5, 3))
 
 # --- what X may be ---
@@ -57,6 +60,11 @@ def test_the_forms_of_x_are_one() -> None:
         ([np.ones((5, 3))] * 3 + [np.full((5, 3), "2")], ValueError, "X should be numeric"),
         (np.zeros((4, 5, 3), "M8[s]"), ValueError, r"numeric, got datetime64\[s\]"),
         (np.zeros((4, 5, 3), "m8[s]"), ValueError, "numeric, got timedelta64"),
+        (np.full((4, 5, 3), "1.5", object), ValueError, "X should be numeric, got a str: '1.5'"),
+        ([[[1.0, b"2"]]] * 4, ValueError, r"X should be numeric, got \|S"),
+        ([objects([np.datetime64(1, "s")] * 3)[None]] * 4, ValueError, "numeric, got a datetime"),
+        (np.full((4, 5, 3), HUGE), ValueError, "X has a value too large for any float"),
+        ([np.ones((5, 3))] * 3 + [[[HUGE, 0, 0]]], ValueError, "X has a value too large"),
         (MASKED[None].repeat(4, 0), ValueError, r"X is a masked array.*\.filled\(\)"),
         ([np.ones((5, 3))] * 3 + [MASKED], ValueError, r"X\[3\] is a masked array"),
         (iter("abcd"), TypeError, "X should be an ndarray, got str_"),
@@ -155,9 +163,52 @@ def test_labels_that_are_refused() -> None:
         LSTMClassifier().fit(X, None)
     with pytest.raises(ValueError, match="too large for dtype"):
         LSTMRegressor().fit(X, [1e39, 0, 0, 0])
-    for weights, text in (([0.0] * 4, "non-zero"), ([1, 1, 1, -1], "egative"), ([1], "shape|samp")):
-        with pytest.raises(ValueError, match=text):
-            LSTMRegressor().fit(X, [1, 2, 3, 4], sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (["1.5"] * 4, "should be numeric, got <U3"),
+        (np.array(["1.5"] * 4, object), "should be numeric, got a str: '1.5'"),
+        (np.zeros(4, "M8[D]"), r"should be numeric, got datetime64\[D\]"),
+        (objects([np.timedelta64(1, "s")] * 4), "should be numeric, got a timedelta64"),
+        ([HUGE, 1, 2, 3], "has a value too large for any float"),
+    ],
+)
+def test_values_and_weights_are_numbers(given: Any, text: str) -> None:
+    X, _ = ragged(4)
+    for estimator in (LSTMRegressor(), LSTMClassifier()):
+        with pytest.raises(ValueError, match=f"sample_weight {text}"):
+            estimator.fit(X, [1, 0, 1, 0], sample_weight=given)
+    with pytest.raises(ValueError, match=f"y {text}"):
+        LSTMRegressor().fit(X, given)
+    with pytest.raises(ValueError, match=f"y {text}"):
+        LSTMRegressor().partial_fit(X, np.stack([given, given], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ([0.0] * 4, "Sample weights must contain at least one non-zero number"),
+        ([1, 1, 1, -1], "Negative values in data passed to `sample_weight`"),
+        ([1], r"inconsistent numbers of samples: \[4, 1\]"),
+        ([[1], [1], [1], [1]], "Sample weights must be a 1D array, got a 2D one"),
+        ([1, 1, 1, np.nan], "sample_weight contains NaN"),
+    ],
+)
+def test_weights_that_are_refused(weights: Any, text: str) -> None:
+    X, _ = ragged(4)
+    with pytest.raises(ValueError, match=text):
+        LSTMRegressor().fit(X, [1, 2, 3, 4], sample_weight=weights)
+
+
+def test_numbers_may_be_objects() -> None:
+    X, _ = ragged(4)
+    y, weights = [Fraction(1, 2), Decimal(3), True, np.float16(2)], [1, 2, 3, 4]
+    plain = LSTMRegressor(**QUICK).fit(X, np.array(y, float), np.array(weights, float))
+    made = [x.astype(object) for x in X]
+    same = LSTMRegressor(**QUICK).fit(made, np.array(y, object), np.array(weights, object))
+    assert bits(same) == bits(plain)
 
 
 def test_several_labels_go_through_scikit_learn() -> None:
@@ -234,7 +285,9 @@ def test_weights_count_in_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(given[0]) >= 100
 
 
-@pytest.mark.parametrize("class_weight", [{"up": -1, "down": 3}, {"up": np.nan, "down": 1}])
+@pytest.mark.parametrize(
+    "class_weight", [{"up": -1, "down": 3}, {"up": np.nan, "down": 1}, {"up": HUGE, "down": 1}]
+)
 def test_class_weights_that_are_refused(class_weight: Any) -> None:
     X, y = ragged(10)
     with pytest.raises(ValueError, match="Class weights must be finite and not negative"):

@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -136,9 +135,3 @@ def test_without_scikit_learn_the_remedy_is_named() -> None:
             "ImportError: lstm_native.sklearn needs scikit-learn 1.6 or later: "
             "pip install 'lstm-native[sklearn]'"
         )
-
-
-def test_nothing_is_warned_of_when_all_is_well() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        LSTMClassifier(**QUICK).fit(*ragged())

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
 
+from sklearn.utils import check_random_state
 
 import lstm_native
 from lstm_native import LSTM, pack_sequence, unpack_sequence
@@ -49,6 +50,24 @@ def test_gradients_are_the_derivatives(
             below, _ = loss()
             flat[index] = kept
             assert found[index] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scores", [1, 3])
+@pytest.mark.parametrize("features", [7, 9000])
+def test_scores_of_a_row_do_not_depend_on_the_others(
+    features: int, scores: int, dtype: str, rng: np.random.Generator
+) -> None:
+    """Nor on how rows lie in memory; also where einsum works through a buffer."""
+    head = Head.random(features, scores, rng, dtype)
+    rows = rng.normal(size=(5, features)).astype(dtype)
+    whole = head.scores(rows)
+    assert whole.dtype == dtype
+    np.testing.assert_allclose(whole, rows @ head.weight.T + head.bias, rtol=1e-4, atol=1e-5)
+    assert np.array_equal(head.scores(np.asfortranarray(rows)), whole)
+    for row, expected in zip(rows, whole, strict=True):
+        assert np.array_equal(head.scores(row), expected)
+        assert np.array_equal(head.scores(row[None]), expected[None])
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -123,6 +142,31 @@ def test_same_seed_same_bits_whatever_the_threads() -> None:
         found.append(bits(LSTMClassifier(**options).fit(X, y)))
     assert found[0] == found[1] == found[2]
     assert bits(LSTMClassifier(**options | {"random_state": 1}).fit(X, y)) != found[0]
+
+
+def test_a_generator_is_shared_with_nobody() -> None:
+    X, y = ragged(10)
+    caller = np.random.RandomState(0)
+    one, other = (LSTMClassifier(**QUICK | {"random_state": caller}).fit(X, y) for _ in range(2))
+    assert bits(one) != bits(other)
+    again = np.random.RandomState(0)
+    assert bits(LSTMClassifier(**QUICK | {"random_state": again}).fit(X, y)) == bits(one)
+    many = {"batch_size": 2}  # so that their order counts
+    twin = pickle.loads(pickle.dumps(one)).set_params(**many).partial_fit(X, y)
+    caller.random(7)
+    assert bits(one.set_params(**many).partial_fit(X, y)) == bits(twin)
+    # Of the process: one seed, one course, and each fit goes its own way.
+    found = []
+    process = check_random_state(None)
+    kept = process.get_state()
+    for seed in (3, 3, 4):
+        process.seed(seed)
+        fits = [LSTMClassifier(**QUICK | {"random_state": None}).fit(X, y) for _ in range(2)]
+        orders = [fitted._random.permutation(100).tolist() for fitted in fits]
+        assert orders[0] != orders[1]
+        found.append([*map(bits, fits), orders])
+    process.set_state(kept)
+    assert found[0] == found[1] != found[2]
 
 
 def test_initial_weights_are_torch_s_of_a_seed() -> None:
@@ -206,6 +250,28 @@ def test_a_fit_that_ends_during_a_prediction_leaves_it_alone(
     monkeypatch.setattr("lstm_native.sklearn.base.read", slow)
     assert np.array_equal(fitted.predict_proba(X), expected)
     assert not np.array_equal(fitted.predict_proba(X), expected)
+
+
+def test_predictions_are_of_what_was_fitted_with_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Labels, and the shape of values, also where a fit of others ends meanwhile."""
+    X, y = ragged()
+    value = np.array([x.mean() for x in X])
+    for fitted, others in (
+        (LSTMClassifier(**QUICK).fit(X, y), np.where(y == "up", "left", "right")),
+        (LSTMRegressor(**QUICK).fit(X, value), np.stack([value, value], axis=1)),
+    ):
+        expected = fitted.predict(X)
+
+        def slow(*args: Any, owner: Any = fitted, other: Any = others, **kwargs: Any) -> Any:
+            monkeypatch.undo()
+            owner.fit(X, other)
+            return read(*args, **kwargs)
+
+        monkeypatch.setattr("lstm_native.sklearn.base.read", slow)
+        assert np.array_equal(fitted.predict(X), expected)
+        assert not np.array_equal(fitted.predict(X), expected)
 
 
 def test_batches_have_their_size(monkeypatch: pytest.MonkeyPatch) -> None:

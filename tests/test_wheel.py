@@ -7,7 +7,6 @@ How a wheel is made and looked at is ``nox -s wheel``.
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 import lstm_native
+import wheel_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,16 +92,21 @@ def test_every_python_that_gets_a_wheel_is_declared() -> None:
     assert any("Free Threading" in one for one in declared)
 
 
+def test_every_extra_is_in_the_docs() -> None:
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("needs the source tree")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (demo, others) = re.findall(r"'\.\[(\w+)\]'.*the other extras are (.*?)\.", text)[0]
+    assert {demo, *re.findall(r"`(\w+)`", others)} == set(project["optional-dependencies"])
+
+
 def test_the_wheels_are_tried_with_all_that_their_tests_read(tmp_path: Path) -> None:
     """As cibuildwheel has it: `test-sources` alone, and no tree around them."""
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("needs the source tree")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
-    for name in settings["test-sources"]:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("_b*"))
-        else:
-            shutil.copy(ROOT / name, tmp_path / name)
+    wheel_folder.fill(tmp_path, ROOT, settings["test-sources"])
     program, *arguments = shlex.split(settings["test-command"][-1])
     assert program == "python"
     done = subprocess.run(

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+# Features that are summed at a time: einsum may cut longer rows where its buffer ends, and where
+# that is depends on the rows before.
+PIECE = 8192
+
 
 class HeadGradients(NamedTuple):
     """Derivatives of the loss by the head's input and parameters, each of its namesake's shape."""
@@ -66,7 +70,12 @@ class Head:
         """
         # einsum rather than `@`: it does not call BLAS, whose bits depend on the number of rows and
         # may depend on its threads.
-        scores: NDArray[Any] = np.einsum("...f,cf->...c", features, self.weight)
+        features = np.ascontiguousarray(features)
+        count, width = self.weight.shape
+        scores = np.zeros((*features.shape[:-1], count), np.result_type(features, self.weight))
+        for start in range(0, width, PIECE):
+            piece = slice(start, start + PIECE)
+            scores += np.einsum("...f,cf->...c", features[..., piece], self.weight[:, piece])
         scores += self.bias
         return scores
 

@@ -81,6 +81,7 @@ class Loadable(Module):
                 network = cls._blank()
                 network._lie_in(contents, prefix)
             else:
+                contents.arrays.pop(_panels.ARRAY, None)  # no parameter: load() leaves it out, too
                 network = cls.from_state_dict(contents.arrays, prefix)
             for name in network._options():
                 if f"{prefix}{name}" in contents.notes and name not in options:

@@ -109,7 +109,7 @@ class Memory:
         with self._lock:
             changes = self._changes
             weights = functional.pack(self._owner, self._config)
-            unshared = self._borrowed or getrefcount(self._owner) == self._unshared
+            unshared = getrefcount(self._owner) == self._unshared
             # The mode may have changed while we waited.
             if unshared and not self._training and changes == self._changes:
                 self._packed = weights

@@ -188,8 +188,9 @@ def save(
     Raises
     ------
     ValueError
-        Unknown suffix, a name the format cannot hold, or more metadata than npz can. With
-        `packed`: a suffix other than ``.safetensors``, or a cell of no hidden units.
+        Unknown suffix, a name the format cannot hold, that of a packed copy for another array, or
+        more metadata than npz can hold. With `packed`: a suffix other than ``.safetensors``, or a
+        cell of no hidden units.
     TypeError
         A name or a note is not a str, a value is not an ndarray, or its dtype has no place in the
         format. With `packed`: `state` is not a network.
@@ -226,6 +227,8 @@ def save(
     if not isinstance(state, Mapping):
         kind = type(state).__name__
         raise TypeError(f"save(path, state): state should map names to ndarrays, got {kind}")
+    if not packed and ARRAY in state:
+        raise ValueError(f"state: {ARRAY!r} is the name of a packed copy, which load() leaves out")
     path = os.fsdecode(path)
     suffix = os.path.splitext(path)[1]
     suffixes = _SUFFIXES[:1] if packed else _SUFFIXES

@@ -18,7 +18,9 @@ from lstm_native.checkpoints.contents import Array, Contents
 # Room for the names of some 10,000 arrays, yet little enough to parse for anyone.
 LARGEST_HEADER = 1_000_000
 
-PAGE = 4096  # bytes, where arrays begin in a file to be mapped: no supported CPU has smaller ones
+# Bytes. In a file to be mapped the first array begins at such a boundary, and the others where the
+# one before ends; no supported CPU has smaller pages.
+PAGE = 4096
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("u1"),

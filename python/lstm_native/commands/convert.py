@@ -26,10 +26,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert a file; 0."""
+    from lstm_native import _panels
     from lstm_native.checkpoints import most_copied, read, save
 
     contents = read(arguments.input, float32=arguments.float32)
     arrays, notes = contents.arrays, contents.notes
+    arrays.pop(_panels.ARRAY, None)  # what is written here is not to be mapped
+    notes.pop(_panels.NOTE, None)
     if arguments.prefix is not None:
         from lstm_native.inventory import find_lstms, parameter_names
 

@@ -7,6 +7,7 @@ mean: classes and values are their own modules' matter.
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from lstm_native._checks import arguments
 from lstm_native._head import Head
 from lstm_native.parameters import Config
 from lstm_native.sklearn.model import Model
+from lstm_native.sklearn.numeric import numbers
 from lstm_native.sklearn.sequences import read
 from lstm_native.sklearn.settings import Settings, checked
 from lstm_native.sklearn.training import Examples, Outcome, check_finite, train
@@ -184,6 +186,9 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         if goes_on:
             return copy.deepcopy(self._random), copy.deepcopy(self._division)
         random = check_random_state(self.random_state)
+        if not isinstance(self.random_state, Integral):
+            # It is the caller's or the process's, who go on drawing from it: one of its own.
+            random = np.random.RandomState(random.randint(2**32, dtype=np.int64))
         return random, copy.deepcopy(random)
 
     def _new_model(
@@ -204,14 +209,10 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         self, outcome: Outcome, known: dict[str, Any], settings: Settings, goes_on: bool
     ) -> None:
         """Set all attributes at once, with those that say how the fit went."""
-        losses: list[float] = self.loss_curve_ if goes_on else []
-        scores: list[float] | None = self.validation_scores_ if goes_on else None
+        # New lists: those from before may be somebody's.
+        losses = [*(self.loss_curve_ if goes_on else []), *outcome.losses]
+        scores = [*((self.validation_scores_ if goes_on else None) or []), *outcome.scores]
         best = self.best_loss_ if goes_on else np.inf
-        # The lists grow in place: many calls of partial_fit copy nothing.
-        losses.extend(outcome.losses)
-        if settings.early_stopping:
-            scores = [] if scores is None else scores
-            scores.extend(outcome.scores)
         known |= {
             "_optimizer_state": outcome.state,
             "n_iter_": len(losses),
@@ -235,10 +236,11 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _weights(self, sample_weight: ArrayLike | None, targets: Array) -> Array | None:
         if sample_weight is None:
             return None
-        weights: Array = check_array(
-            sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight",
-            estimator=self,
-        )  # fmt: skip
+        with numbers(sample_weight, "sample_weight"):
+            weights: Array = check_array(
+                sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight",
+                estimator=self,
+            )  # fmt: skip
         if weights.ndim != 1:
             raise ValueError(f"Sample weights must be a 1D array, got a {weights.ndim}D one")
         if weights.min() < 0:
@@ -264,6 +266,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         factors = {kind: weights for kind, weights in kinds.items() if weights is not None}
         if not factors:
             return None
+        (count,) = {len(weights) for weights in factors.values()}
         joined: Array = np.ones(len(rows))
         for kind, weights in factors.items():
             # By the largest first: only ratios count, and neither sum nor product overflows.
@@ -271,7 +274,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             joined *= weights[rows] / (largest if largest > 0 else 1)
             if not joined.any():
                 raise ValueError(f"{kind} must contain at least one non-zero number.")
-        result = np.zeros(len(weights), settings.dtype)  # what is held out has none
+        result = np.zeros(count, settings.dtype)  # what is held out has none
         result[rows] = joined * (len(rows) / joined.sum())
         return result
 
@@ -297,15 +300,16 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     # --- scores ---
 
-    def _scores(self, X: Any, lengths: ArrayLike | None) -> Array:
+    def _scores(self, X: Any, lengths: ArrayLike | None) -> tuple[Array, dict[str, Any]]:
+        """Score sequences; with the attributes of the moment whose network did so."""
         check_is_fitted(self)
-        # All of one moment, as they are set: another thread may be about to end a fit.
+        # As they are set, all at once: another thread may be about to end a fit.
         fitted = self.__dict__.copy()
         lstm, head = fitted["lstm_"], Head(fitted["coef_"], fitted["intercept_"])
         data = read(self, X, lengths, dtype=lstm.dtype, fitted=True)
         if lstm.training:  # somebody has taken it out to train: others may be using it
             lstm = copy.deepcopy(lstm).eval()
-        return Model(lstm, head, fitted["_pooling"]).scores(data)
+        return Model(lstm, head, fitted["_pooling"]).scores(data), fitted
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

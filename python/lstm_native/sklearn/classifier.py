@@ -257,8 +257,8 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`fit`; X has another number of features; nothing was fitted (NotFittedError).
         """
-        scores = self._scores(X, lengths)
-        labels: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
+        scores, fitted = self._scores(X, lengths)
+        labels: NDArray[Any] = fitted["classes_"][scores.argmax(axis=1)]
         return labels
 
     def predict_proba(self, X: Any, lengths: ArrayLike | None = None) -> Array:
@@ -281,7 +281,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`predict`.
         """
-        return softmax(self._scores(X, lengths))[0]
+        return softmax(self._scores(X, lengths)[0])[0]
 
     def predict_log_proba(self, X: Any, lengths: ArrayLike | None = None) -> Array:
         """Give the logarithms of :meth:`predict_proba`, exact also where it rounds to 0.
@@ -301,7 +301,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`predict`.
         """
-        return softmax(self._scores(X, lengths))[1]
+        return softmax(self._scores(X, lengths)[0])[1]
 
     def score(
         self,
@@ -363,7 +363,11 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]
     def _balanced(self, targets: Array, known: dict[str, Any]) -> Array | None:
         if self.class_weight is None:
             return None
-        weights: Array = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        weights: Array
+        try:
+            weights = compute_sample_weight(self.class_weight, known["classes_"][targets])
+        except OverflowError:  # an int beyond every float
+            weights = np.array([np.inf])
         if not (np.isfinite(weights).all() and weights.min() >= 0):
             raise ValueError(
                 f"Class weights must be finite and not negative, got class_weight="

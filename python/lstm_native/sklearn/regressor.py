@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, validate_data
 
 from lstm_native.sklearn.base import Array, LSTMEstimator
+from lstm_native.sklearn.numeric import numbers
 from lstm_native.sklearn.settings import Settings
 
 
@@ -141,8 +142,8 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
         ValueError, TypeError
             As :meth:`fit`; X has another number of features; nothing was fitted (NotFittedError).
         """
-        scores = self._scores(X, lengths)
-        return scores[:, 0] if self._one_value else scores
+        scores, fitted = self._scores(X, lengths)
+        return scores[:, 0] if fitted["_one_value"] else scores
 
     def score(
         self,
@@ -178,8 +179,8 @@ class LSTMRegressor(RegressorMixin, LSTMEstimator):  # type: ignore[misc]
     def _targets(
         self, y: Any, settings: Settings, known: dict[str, Any], *, goes_on: bool
     ) -> Array:
-        y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
-        with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+        with numbers(y, "y"):
+            y = validate_data(self, X="no_validation", y=y, multi_output=True, y_numeric=True)
             values: Array = check_array(
                 y, dtype=settings.dtype, ensure_2d=False, input_name="y", estimator=self
             )

@@ -7,6 +7,7 @@ Shapes: N sequences, T steps, I features, F frames (the sum of all lengths).
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 
 from lstm_native._checks.arrays import as_ndarray
 from lstm_native.packing import PackedSequence, _conjugate, _frames, invert_permutation
+from lstm_native.sklearn.numeric import numbers
 
 Indices = NDArray[np.int64]
 
@@ -103,11 +105,8 @@ def read(
         what should be numbers are none.
     """
     frames, counts = _laid_out(estimator, X, lengths)
-    # Objects may be numbers, and complex numbers have an error of scikit-learn's own.
-    if dtype is not None and frames.dtype.kind not in "buifOc":
-        raise ValueError(f"X should be numeric, got {frames.dtype}")
     options = {"dtype": dtype, "order": "C", "ensure_all_finite": finite}
-    with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+    with nullcontext() if dtype is None else numbers(frames, "X"):
         if fitted:
             frames = validate_data(estimator, frames, reset=False, **options)
         else:

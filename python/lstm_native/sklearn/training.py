@@ -141,7 +141,9 @@ def train(
                     )
     except KeyboardInterrupt:
         remark = UserWarning("Training interrupted by user.")
-    if best is not None:
+    if best is None:
+        check_finite(*model.arrays())  # Ctrl-C may have come before an epoch's end
+    else:
         for array, kept in zip(model.arrays(), best[1], strict=True):
             array[...] = kept
     model.lstm.eval()
