@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 
 import lstm_native
-from machine import SANITIZED
+from machine import SANITIZED, WATCHED
 
 MARKS = (
     "forced_isa: starts one process per instruction set the machine has",
     "undisturbed: its outcome is a time, so nothing else may run meanwhile",
     "unsanitized: its outcome is what a process needs, or it starts one that bears no sanitizer",
+    "unwatched: the same, and it bears no counting of lines either",
 )
 
 
@@ -48,11 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not SANITIZED:
-        return
+    barred = [n for n, b in (("unsanitized", SANITIZED), ("unwatched", WATCHED)) if b]
     for item in items:
-        if item.get_closest_marker("unsanitized"):
-            item.add_marker(pytest.mark.skip(reason="under a sanitizer"))
+        if any(map(item.get_closest_marker, barred)):
+            item.add_marker(pytest.mark.skip(reason="under a sanitizer, or lines are counted"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

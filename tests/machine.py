@@ -17,3 +17,6 @@ HAS_WIDER_FLOAT = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 
 # Under a sanitizer, which takes some times as long and as much memory: see ``nox -s asan``.
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+
+# Under coverage, too, Python takes longer and more memory: see ``nox -s coverage``.
+WATCHED = SANITIZED or "COVERAGE_RUN" in os.environ

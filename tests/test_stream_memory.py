@@ -49,7 +49,7 @@ def allocator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
-@pytest.mark.unsanitized
+@pytest.mark.unwatched
 @pytest.mark.parametrize(
     ("threads", "rows", "hidden"), [(1, 1, 24), (1, 3, 24), (2, 2, 400)], ids=str
 )
