@@ -126,7 +126,7 @@ def coverage(session: nox.Session) -> None:
     """Lines of Python (at least 95 %) and branches of C++ (90 %) that the suite reaches.
 
     Branches that an exception takes, and those that no input can, are not counted; those of a
-    template count once. Of the headers of others, which were there while it was built, none is left.
+    template count once. The headers of others that it was built with are gone by then.
     """
     install_preset(session, "coverage")
     session.install("coverage", "gcovr")
