@@ -125,6 +125,8 @@ def test_errors_that_are_no_wrong_type_pass_through() -> None:
         (None, [1, 0], None, "positive"),
         (None, [1], None, "sum to the 2 rows"),
         (None, [1, 1], [1], "permutation"),
+        (None, [1, 1], [-1], "permutation"),
+        (None, [2], [1, 1], "permutation"),
         (None, None, [0], "order goes with batch_sizes"),
         ([1], [1, 1], None, "exclude"),
     ],
@@ -136,3 +138,38 @@ def test_index_arrays(lengths: Any, batch_sizes: Any, order: Any, message: str) 
     arrays = [None if v is None else np.array(v, np.int64) for v in (lengths, batch_sizes, order)]
     with pytest.raises(ValueError, match=message):
         _core.forward(LSTM(3, 4)._weights(), x, y, state, state.copy(), *arrays, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(-1, 4, 1, 0), (3, 0, 1, 0), (3, 4, 0, 0), (3, 4, 1, -1), (3, 4, 1, 4), (3, 4, 1, 5)]
+)
+def test_sizes(sizes: tuple[int, int, int, int]) -> None:
+    inputs, hidden, layers, projected = sizes
+    with pytest.raises(ValueError, match="hidden_size >= 1, num_layers >= 1 and"):
+        _core.pack(np.zeros(1, np.float32), inputs, hidden, layers, True, False, projected)
+
+
+@pytest.mark.parametrize("count", [-2, 0, 2**31, 2**62])
+def test_thread_counts(count: int) -> None:
+    before = _core.get_num_threads()
+    with pytest.raises(ValueError, match=f"count should be -1 .all. or from 1 to .* got: {count}"):
+        _core.set_num_threads(count)
+    assert _core.get_num_threads() == before
+
+
+def test_names_of_no_dealing() -> None:
+    with pytest.raises(ValueError, match="name of a Dealing"):
+        _core.force_dealing("by moonlight")
+
+
+def test_segments_of_no_steps() -> None:
+    x, y = np.zeros((2, 1, 3), np.float32), np.zeros((2, 1, 4), np.float32)
+    state, none = np.zeros((1, 1, 4), np.float32), (None, None, None)
+    with pytest.raises(ValueError, match="checkpoint should be at least 1"):
+        _core.record(LSTM(3, 4)._weights(), x, y, state, state.copy(), *none, 0.0, None, 0)
+
+
+def test_streams_of_no_rows() -> None:
+    empty = np.zeros((1, 0, 4), np.float32)
+    with pytest.raises(ValueError, match="h should have at least one row"):
+        _core.Stream(LSTM(3, 4)._weights(), empty, empty.copy())

@@ -113,6 +113,14 @@ def test_import_is_light() -> None:
 def test_environment_sets_the_threads() -> None:
     code = "import lstm_native; print(lstm_native.get_num_threads())"
     assert in_a_new_process(code, LSTM_NATIVE_NUM_THREADS="1").stdout.split() == ["1"]
+    ours = in_a_new_process(code, LSTM_NATIVE_NUM_THREADS="").stdout
+    assert ours == in_a_new_process(code).stdout
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", f"{2**31}"])
+def test_environment_with_no_count_of_threads(count: str) -> None:
+    result = in_a_new_process("import lstm_native", LSTM_NATIVE_NUM_THREADS=count)
+    assert f"LSTM_NATIVE_NUM_THREADS should be a positive number, got: {count}" in result.stderr
 
 
 @pytest.mark.parametrize(
