@@ -8,6 +8,7 @@ docstrings.
 import doctest
 import importlib
 import inspect
+import os
 import re
 import runpy
 import shutil
@@ -120,7 +121,11 @@ def test_the_other_gate_can_be_applied(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, tmp_path / name)
     command = ["git", "apply", str(DOCS / "learn" / "coupled.diff")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # In a folder of some repository git would leave out what is not in it, and be content.
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     names = runpy.run_path(str(tmp_path / "tests" / "reference.py"))
     forward, backward = names["forward"], names["backward"]
