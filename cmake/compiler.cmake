@@ -1,8 +1,8 @@
 # Flags of the compilers and linkers the project knows: GCC and Clang, Microsoft's cl and clang-cl,
 # which is Clang behind the options of cl.
 #
-# Sets: x86, and the lists warnings, kernel_flags, avx2_flags, avx512_flags, module_flags,
-# module_link_flags. Must not know: targets, or what they are made of.
+# Sets: x86, and the lists warnings, kernel_flags, avx2_flags, avx512_flags, vnni_flags, bf16_flags,
+# module_flags, module_link_flags. Must not know: targets, or what they are made of.
 
 # Whether for x86-64. On macOS one compiler builds for either CPU; which one is asked of it.
 if(APPLE AND CMAKE_OSX_ARCHITECTURES)
@@ -21,6 +21,8 @@ string(REGEX MATCH "^(x86_64|AMD64|amd64)$" x86 "${processor}")
 # variables. Other sources may throw; kernels may not.
 set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mfma)
+set(vnni_flags -mavx512vnni)  # beside those of avx512
+set(bf16_flags -mavx512bf16)
 set(exports)
 if(MSVC)
   set(warnings /W3)
@@ -35,6 +37,8 @@ if(MSVC)
     endif()
     set(avx2_flags /arch:AVX2)
     set(avx512_flags /arch:AVX512)
+    set(vnni_flags /D__AVX512VNNI__)  # the intrinsics are there, but not the macros
+    set(bf16_flags /D__AVX512BF16__)
   endif()
   # Nothing of the compiler beside the module: Python brings one half of its runtime, not the other.
   set(CMAKE_MSVC_RUNTIME_LIBRARY "MultiThreaded$<$<CONFIG:Debug>:Debug>")

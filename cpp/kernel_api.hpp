@@ -48,6 +48,16 @@ struct Part {
   bool (*stopped)(const void* team);   // whether to leave, the results being of no use any more
 };
 
+// How a packed weight is stored: as a T; or, where T is float, as a bfloat16 or as a byte and a
+// scale that a row of the plain matrix has in common. Then a T of the panels holds the weights of
+// two or four rows of k. int8 and bfloat16_pairs are multiplied with rows rounded alike.
+enum class Storage { plain, bfloat16, bfloat16_pairs, int8 };
+
+// Rows of k that a scalar of the panels holds.
+constexpr Index rows_in_one(Storage storage) {
+  return storage == Storage::plain ? 1 : storage == Storage::int8 ? 4 : 2;
+}
+
 // Weights of one layer and direction, in the order the tile reads them. With V the packet width,
 // blocks = ceil(H / V):
 template <class T>
@@ -56,9 +66,14 @@ struct PackedLayer {
   Index hidden;      // H
   Index output;      // P
   bool projected;
-  T* gates;       // [blocks][I + P][4 gates][V], units past H are zero
-  T* bias;        // [blocks][4 gates][V], bias_ih + bias_hh
-  T* projection;  // panels of W_hr^T: H rows, P columns; null without projection
+  Storage storage;
+  Index input_rows, output_rows, hidden_rows;  // of T that hold I, P and H rows
+  T* gates;              // [blocks][input_rows + output_rows][4 gates][V], units past H are zero
+  T* bias;               // [blocks][4 gates][V], bias_ih + bias_hh
+  T* projection;         // panels of W_hr^T: hidden_rows rows, P columns; null without projection
+  T* input_scales;       // int8: [blocks][4 gates][V], of W_ih, else null
+  T* recurrent_scales;   // of W_hh
+  T* projection_scales;  // [P filled up to whole packets], of W_hr
 };
 
 // The same weights transposed, for the backward pass. A panel is 4 V columns, row by row; the
@@ -97,6 +112,7 @@ struct ForwardPass {
   T* ahead;            // scratch of this thread: the input part of coming steps; null: none ahead
   Index ahead_frames;  // frames that fit into `ahead`, each of [blocks][4][V]
   const T* zeros;      // [P], read where steps.anew says so
+  std::int32_t* rounded;  // scratch of this thread for rounded rows: see RoundedKernels::row_size
 };
 
 // Activated gates and c once more, from the x and h that are still there: first what goes into the
@@ -184,10 +200,22 @@ struct Kernels {
   Index (*read)(const T* from, Index count, Index iterations, T* sink);
 };
 
+// Products of rounded weights and rounded rows.
+struct RoundedKernels {
+  // Words of a rounded row of `count` features. A thread's scratch holds such rows of x, of its
+  // rows or of ahead_frames, and after them, for each of its rows, the longer of h and the cell's
+  // output.
+  Index (*row_size)(Index count);
+  void (*forward)(const ForwardPass<float>&, Part);
+};
+
 struct KernelTable {
   const char* name;
   Kernels<float> f32;
   Kernels<double> f64;
+  // Plain packed weights into those of another storage.
+  void (*compress)(const PackedLayer<float>&, const PackedLayer<float>&, Part);
+  RoundedKernels int8, bfloat16_pairs;  // the latter null where no instruction multiplies them
 };
 
 }  // namespace lstm_native

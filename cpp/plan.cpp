@@ -52,16 +52,17 @@ struct LayerWork {
 };
 
 template <class T>
-LayerWork layer_work(const Config& config, Index layer, Pass pass) {
+LayerWork layer_work(const Config& config, Index layer, Pass pass, Index weights_in_one) {
   const Index V = kernels<T>().width;
   const bool backward = pass == Pass::backward;
   const double H = static_cast<double>(config.hidden_size);
   const double P = static_cast<double>(config.output_size());
   const double input = 4 * H * static_cast<double>(config.layer_input(layer));
   const double recurrent = 4 * H * P + (config.projected() ? H * P : 0);
+  const double weight_bytes = static_cast<double>(sizeof(T)) / static_cast<double>(weights_in_one);
   LayerWork work{};
   work.recurrent_flops = 2 * recurrent;
-  work.recurrent_bytes = recurrent * sizeof(T);
+  work.recurrent_bytes = recurrent * weight_bytes;
   work.waits_per_step = config.projected() ? 2 : 1;
   work.packet = static_cast<double>(V);
   work.columns = config.hidden_size;
@@ -70,7 +71,7 @@ LayerWork layer_work(const Config& config, Index layer, Pass pass) {
     work.later_flops = 4 * input + 2 * recurrent;
   } else {
     work.input_flops = 2 * input;
-    work.input_bytes = input * sizeof(T);
+    work.input_bytes = input * weight_bytes;
     work.ahead_rows = ahead_tiles * kernels<T>().max_rows;
     work.grain = V;
   }
@@ -165,10 +166,11 @@ Estimate plan_layer(const LayerWork& work, const Schedule& schedule, Index direc
 }  // namespace
 
 template <class T>
-StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked) {
+StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked,
+                     Index weights_in_one) {
   const Index L = config.num_layers, steps = schedule.steps();
-  const LayerWork works[2] = {layer_work<T>(config, 0, pass),
-                              layer_work<T>(config, L > 1 ? 1 : 0, pass)};
+  const LayerWork works[2] = {layer_work<T>(config, 0, pass, weights_in_one),
+                              layer_work<T>(config, L > 1 ? 1 : 0, pass, weights_in_one)};
   const auto one_by_one = [&](int team) {
     const Estimate first = plan_layer(works[0], schedule, config.directions(), team);
     const Estimate others =
@@ -228,8 +230,8 @@ void force_dealing(Dealing dealing) {
   ignore_crowding(dealing != Dealing::any);
 }
 
-template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool);
-template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool);
+template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool, Index);
+template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool, Index);
 template Index plan_ahead<float>(const Config&, Index, const Schedule&, Index);
 template Index plan_ahead<double>(const Config&, Index, const Schedule&, Index);
 

@@ -29,9 +29,11 @@ struct StackPlan {
   const LayerPlan& of(Index layer) const { return layer == 0 ? first : others; }
 };
 
-// With dropout `masked`, layers are never run in chunks: masks are made a layer at a time.
+// With dropout `masked`, layers are never run in chunks: masks are made a layer at a time. A scalar
+// of the packed weights holds `weights_in_one`.
 template <class T>
-StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked);
+StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked,
+                     Index weights_in_one = 1);
 
 // Frames whose input part a thread computes ahead of the recurrence; 0: none.
 template <class T>

@@ -1,5 +1,7 @@
 // Forward through the stack: inner outputs stay on the tape, else alternate between two buffers;
 // when threads take layers of their own, each has its buffer.
+#include <type_traits>
+
 #include "dispatch.hpp"
 #include "stack.hpp"
 #include "stack_team.hpp"
@@ -18,8 +20,10 @@ class ForwardStack {
         schedule_(sequences.schedule),
         dropout_(dropout),
         tape_(tape),
-        plan_(plan_stack<T>(config_, schedule_, Pass::forward, dropout.active())),
-        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())) {
+        plan_(plan_stack<T>(config_, schedule_, Pass::forward, dropout.active(),
+                            rows_in_one(weights.storage()))),
+        inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
+        rounding_(rounded_kernels(weights.storage())) {
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
     if (!tape_ && (sequences_.y_stride == 0 || dropout_.active()))
       for (Index l = 0; l + 1 < config_.num_layers && (l < 2 || plan_.chunk); ++l)
@@ -39,6 +43,10 @@ class ForwardStack {
       }
     ahead_size_ = ahead * kernels<T>().gate_columns(config_.hidden_size);
     ahead_ = Buffer<T>(checked_product(plan_.threads, ahead_size_));
+    if (rounding_) {
+      rounded_size_ = rounded_rows(std::max(ahead, schedule_.batch()));
+      rounded_ = Buffer<std::int32_t>(checked_product(plan_.threads, rounded_size_));
+    }
   }
 
   void run() {
@@ -52,6 +60,14 @@ class ForwardStack {
   }
 
  private:
+  // The most that a thread needs of ForwardPass::rounded.
+  Index rounded_rows(Index x_rows) const {
+    const auto size = rounding_->row_size;
+    const Index input = std::max(config_.input_size, config_.layer_input(config_.num_layers - 1));
+    return checked_sum(checked_product(x_rows, size(input)),
+                       checked_product(schedule_.batch(), size(config_.hidden_size)));
+  }
+
   // Memory of our own for an inner layer's output, [F, D * P], and for what dropout makes of it.
   T* inner(Index layer) {
     return tape_ ? tape_->output(layer) : inner_[layer % inner_.size()].data();
@@ -144,6 +160,11 @@ class ForwardStack {
     }
     pass.ahead_frames = plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin);
     if (pass.ahead_frames > 0) pass.ahead = ahead_.data() + thread * ahead_size_;
+    if constexpr (std::is_same_v<T, float>)
+      if (rounding_) {
+        pass.rounded = rounded_.data() + thread * rounded_size_;
+        return rounding_->forward(pass, part);
+      }
     kernels<T>().forward(pass, part);
   }
 
@@ -155,10 +176,13 @@ class ForwardStack {
   Tape<T>* tape_;
   const StackPlan plan_;
   const Offsets inner_offsets_;
+  const RoundedKernels* const rounding_;  // null where rows are not rounded
   std::vector<Buffer<T>> inner_;
   Buffer<T> cell_output_, zeros_;
   Index ahead_size_;  // of one thread
   Buffer<T> ahead_;
+  Index rounded_size_ = 0;  // of one thread
+  Buffer<std::int32_t> rounded_;
 };
 
 }  // namespace

@@ -44,9 +44,11 @@ class WithoutSignals {
   [[maybe_unused]] alignas(std::max_align_t) unsigned char before_[128];
 };
 
-// Whether CPU and operating system run what add_kernels("avx2") and ("avx512") of CMakeLists.txt
+// Whether CPU and operating system run what add_kernels("avx2") and its like of CMakeLists.txt
 // compile. False on other CPUs than x86-64.
 bool runs_avx2();
 bool runs_avx512();
+bool runs_avx512_vnni();
+bool runs_avx512_bf16();  // and VNNI
 
 }  // namespace lstm_native

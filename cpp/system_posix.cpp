@@ -107,4 +107,20 @@ bool runs_avx512() {
 #endif
 }
 
+bool runs_avx512_vnni() {
+#ifdef LSTM_NATIVE_X86
+  return runs_avx512() && __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+
+bool runs_avx512_bf16() {
+#ifdef LSTM_NATIVE_X86
+  return runs_avx512_vnni() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 }  // namespace lstm_native

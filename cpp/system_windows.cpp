@@ -49,13 +49,17 @@ constexpr std::uint64_t ymm_state = 0x6, zmm_state = 0xe6;
 
 bool saves(std::uint64_t state) { return (GetEnabledXStateFeatures() & state) == state; }
 
-// One register of CPUID; Intel's manual, volume 2A, table 3-8.
+// One register of CPUID; Intel's manual, volume 2A, table 3-8. A subleaf above 0 is of leaf 7.
 enum Register { eax, ebx, ecx, edx };
-unsigned cpuid(int leaf, Register which) {
+unsigned cpuid(int leaf, Register which, int subleaf = 0) {
   int values[4];
   __cpuidex(values, 0, 0);
   if (values[eax] < leaf) return 0;
   __cpuidex(values, leaf, 0);
+  if (subleaf > 0) {
+    if (values[eax] < subleaf) return 0;
+    __cpuidex(values, leaf, subleaf);
+  }
   return static_cast<unsigned>(values[which]);
 }
 
@@ -76,9 +80,21 @@ bool runs_avx512() {
   constexpr int f = 16, dq = 17, cd = 28, bw = 30, vl = 31;
   return runs_avx2() && has(cpuid(7, ebx), {f, dq, cd, bw, vl}) && saves(zmm_state);
 }
+
+bool runs_avx512_vnni() {
+  constexpr int vnni = 11;
+  return runs_avx512() && has(cpuid(7, ecx), {vnni});
+}
+
+bool runs_avx512_bf16() {
+  constexpr int bf16 = 5;
+  return runs_avx512_vnni() && has(cpuid(7, eax, 1), {bf16});
+}
 #else
 bool runs_avx2() { return false; }
 bool runs_avx512() { return false; }
+bool runs_avx512_vnni() { return false; }
+bool runs_avx512_bf16() { return false; }
 #endif
 
 }  // namespace lstm_native

@@ -22,14 +22,16 @@ LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, 
 template <class T>
 class Weights {
  public:
-  Weights(const Config& config, const T* flat);
+  // Storage other than plain is for float.
+  Weights(const Config& config, const T* flat, Storage storage = Storage::plain);
 
-  // Those that another Weights of this configuration packed on the same ISA, used where they lie;
-  // the caller keeps that memory, [packed_size], alive.
-  static Weights lying_at(const Config& config, const T* panels);
-  static Index packed_size(const Config& config);
+  // Those that another Weights of this configuration and storage packed on the same ISA, used where
+  // they lie; the caller keeps that memory, [packed_size], alive.
+  static Weights lying_at(const Config& config, const T* panels, Storage storage);
+  static Index packed_size(const Config& config, Storage storage);
 
   const Config& config() const { return config_; }
+  Storage storage() const { return storage_; }
   const PackedLayer<T>& layer(Index layer, Index direction) const {
     return layers_[layer * config_.directions() + direction];
   }
@@ -38,14 +40,20 @@ class Weights {
   Index nbytes() const { return size_ * static_cast<Index>(sizeof(T)); }
 
  private:
-  explicit Weights(const Config& config) : config_(config), size_(packed_size(config)) {}
-  static Index gates_size(const Config& config, Index layer);
-  static Index projection_size(const Config& config);
+  Weights(const Config& config, Storage storage)
+      : config_(config), storage_(storage), size_(packed_size(config, storage)) {}
+  static Index gates_size(const Config& config, Storage storage, Index layer);
+  static Index projection_size(const Config& config, Storage storage);
+  // What the columns of a layer need beside the gates: the bias, and their scales.
+  static Index columns_size(const Config& config, Storage storage);
   void lay_out(T* panels);
+  template <class F>
+  void for_layers(const F& f) const;
 
   Config config_;
+  Storage storage_;
   Index size_;
-  Buffer<T> storage_;
+  Buffer<T> memory_;
   const T* panels_ = nullptr;
   std::vector<PackedLayer<T>> layers_;
 };

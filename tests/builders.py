@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 import lstm_native
+from lstm_native.parameters import Precision, Storage
 
 Array = NDArray[Any]
 State = tuple[Array, Array]
@@ -84,6 +85,14 @@ def network(case: Case, rng: np.random.Generator) -> lstm_native.LSTM:
     bound = 1.5 / np.sqrt(max(case.H, case.I))
     lstm.flat_parameters[...] = rng.uniform(-bound, bound, lstm.flat_parameters.shape)
     return lstm
+
+
+def rounded(lstm: lstm_native.LSTM, name: str) -> lstm_native.LSTM:
+    """Quantize a network, or set its precision, and enter evaluation mode."""
+    if name in get_args(Storage):
+        return lstm.eval().quantize(cast(Storage, name))
+    lstm.precision = cast(Precision, name)
+    return lstm.eval()
 
 
 def problem(case: Case, rng: np.random.Generator) -> Problem:

@@ -29,6 +29,13 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 
 
+def bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The nearest values of eight significant bits, of two the one whose last bit is zero."""
+    bits = values.view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return rounded.astype(np.uint32).view(np.float32)
+
+
 class Gradients(NamedTuple):
     """What ``backward`` returns: the loss differentiated by each argument of ``forward``."""
 

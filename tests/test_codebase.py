@@ -18,8 +18,8 @@ LONGEST_FILE = 400
 MAY_INCLUDE = {
     "kernel_api": set(),
     "kernels": {
-        "kernel_api", "simd", "activations", "cell", "roofline", "tile", "pack", "gates", "walk",
-        "forward", "restore", "backward", "gradients",
+        "kernel_api", "simd", "activations", "cell", "roofline", "product", "tile", "pack",
+        "quantize", "compress", "gates", "walk", "forward", "restore", "backward", "gradients",
     },
     "overflow": set(),
     "config": {"kernel_api", "overflow"},
@@ -60,6 +60,7 @@ LAYERS = [
     },
     {"_panels"},
     {"_memory"},
+    {"_products"},
     {"_module", "random", "stream"},
     {"checkpoints", "optim"},
     {"_loading"},

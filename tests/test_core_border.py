@@ -173,3 +173,50 @@ def test_streams_of_no_rows() -> None:
     empty = np.zeros((1, 0, 4), np.float32)
     with pytest.raises(ValueError, match="h should have at least one row"):
         _core.Stream(LSTM(3, 4)._weights(), empty, empty.copy())
+
+
+def test_packed_weights_of_more_layers_than_there_are() -> None:
+    """They are counted at once, not layer by layer."""
+    panels = _core.pack(np.zeros(4 * 4 * (3 + 4 + 2), np.float32), 3, 4, 1, True, False, 0).panels()
+    with pytest.raises(ValueError, match="panels"):
+        _core.use_packed(panels, 3, 4, 2**40, True, False, 0)
+    with pytest.raises(ValueError, match="sizes overflow"):
+        _core.use_packed(panels, 3, 4, 2**62, True, False, 0)
+
+
+@pytest.mark.parametrize("storage", ["int4", "", 8, b"int8", ["int8"], True])
+def test_storages_that_there_are_not(storage: Any) -> None:
+    flat = np.zeros(4 * 4 * (3 + 4 + 2), np.float32)
+    with pytest.raises(ValueError, match="storage should be"):
+        _core.pack(flat, 3, 4, 1, True, False, 0, storage)
+    with pytest.raises(ValueError, match="storage should be"):
+        _core.use_packed(flat, 3, 4, 1, True, False, 0, storage)
+
+
+@pytest.mark.parametrize("storage", ["bfloat16", "int8"])
+def test_storages_that_cannot_be(storage: str) -> None:
+    flat = np.zeros(4 * 4 * (3 + 4 + 2))
+    with pytest.raises(ValueError, match="None for float64"):
+        _core.pack(flat, 3, 4, 1, True, False, 0, storage)
+    rounded = _core.pack(flat.astype(np.float32), 3, 4, 1, True, False, 0, storage)
+    x, state = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 4), np.float32)
+    with pytest.raises(ValueError, match="with storage None"):
+        _core.record(
+            rounded, x, np.zeros((1, 1, 4), np.float32), state, state.copy(), None, None, None, 0.0,
+            None, None,
+        )  # fmt: skip
+    if storage == "int8":
+        with pytest.raises(ValueError, match="at most 133144"):
+            _core.pack(flat[:1].astype(np.float32), 133_145, 1, 1, True, False, 0, storage)
+
+
+def test_rounded_weights_are_of_their_own_size() -> None:
+    """Panels of one storage are not taken for those of another."""
+    flat = np.zeros(4 * 4 * (3 + 4 + 2), np.float32)
+    sizes = (3, 4, 1, True, False, 0)
+    for packed in (None, "bfloat16", "int8"):
+        panels = _core.pack(flat, *sizes, packed).panels()
+        for used in {None, "bfloat16", "int8"} - {packed}:
+            if panels.size != _core.pack(flat, *sizes, used).panels().size:
+                with pytest.raises(ValueError, match="panels"):
+                    _core.use_packed(panels, *sizes, used)

@@ -15,7 +15,8 @@ from lstm_native import LSTM, Gradients, PackedSequence, Tape, pack_padded_seque
 
 SIGNATURE = (
     "(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, "
-    "bidirectional=False, proj_size=0, *, dtype=<class 'numpy.float32'>)"
+    "bidirectional=False, proj_size=0, *, dtype=<class 'numpy.float32'>, "
+    "precision=None)"
 )
 REPRS = [
     ({}, "LSTM(3, 4)"),

@@ -18,7 +18,7 @@ from lstm_native import _core
 from machine import X86
 
 ROOT = Path(__file__).parents[1]
-ISAS = ["baseline", "avx2", "avx512"]
+ISAS = ["baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"]
 
 pytestmark = [
     pytest.mark.skipif(
@@ -64,7 +64,9 @@ def test_no_weak_symbol_outside_the_renamed_namespaces(
     object_of: Callable[[str], Path], isa: str
 ) -> None:
     symbols = run("nm", "-C", object_of(isa)).splitlines()
-    assert any(f"lstm_native::{isa}::table" in line for line in symbols)
+    assert any(
+        re.search(rf"lstm_native::{isa}::(table|int8|bfloat16_pairs)$", line) for line in symbols
+    )
     weak = [
         line.split(maxsplit=2)[-1] for line in symbols if re.match(r"[0-9a-f ]{16} [WVuvw] ", line)
     ]
@@ -90,11 +92,55 @@ def test_baseline_objects_use_no_wide_registers(object_of: Callable[[str], Path]
 
 
 def test_each_isa_uses_its_own_registers(object_of: Callable[[str], Path]) -> None:
-    avx2, avx512 = (run("objdump", "-d", object_of(isa)) for isa in ISAS[1:])
+    avx2, avx512, vnni, bf16 = (run("objdump", "-d", object_of(isa)) for isa in ISAS[1:])
     assert "%ymm" in avx2
     assert "vfmadd" in avx2
     assert "%zmm" not in avx2
     assert "%zmm" in avx512
+    assert "vpdpbusd" not in avx512
+    assert "vpdpbusd" in vnni
+    assert "vdpbf16ps" not in avx512 + vnni
+    assert "vdpbf16ps" in bf16
+
+
+def loops_with(instruction: str, code: str) -> list[tuple[str, list[str]]]:
+    """Find the innermost loops that have an instruction: their functions' names and their lines."""
+    found = []
+    for function in code.split("\n\n"):
+        lines = re.findall(r"^ *([0-9a-f]+):\s+(\S.*)$", function, re.MULTILINE)
+        index, last = {address: i for i, (address, _) in enumerate(lines)}, -1
+        for i, (_, text) in enumerate(lines):
+            jump = re.match(r"j\w+ +([0-9a-f]+) ", text)
+            if jump and last < (begin := index.get(jump[1], i + 1)) <= i:
+                loop, last = [line for _, line in lines[begin : i + 1]], i
+                if any(line.startswith(instruction) for line in loop):
+                    found.append((function.split("\n")[0], loop))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("isa", "instruction"), [("avx512_vnni", "vpdpbusd"), ("avx512_bf16", "vdpbf16ps")]
+)
+def test_sums_of_rounded_products_stay_in_registers(
+    isa: str, instruction: str, object_of: Callable[[str], Path]
+) -> None:
+    """No loop over k stores a register, and with one row none copies its sums.
+
+    That is of calls whose weights come from far; copies of a few weights are let pass.
+    """
+    code = run("objdump", "-d", "-C", "--no-show-raw-insn", object_of(isa))
+    loops = loops_with(instruction, code)
+    widest = 0
+    for name, loop in loops:
+        text = "\n".join(loop)
+        stores = re.findall(r"^v?mov\S+ +%[xyz]mm\d+,.*\(.*$", text, re.MULTILINE)
+        copies = re.findall(r"^vmov\S+ +%zmm\d+,%zmm\d+$", text, re.MULTILINE)
+        assert stores == [], name
+        if "gate_tile<1," in name:
+            sums = len(re.findall(f"^{instruction}", text, re.MULTILINE))
+            widest = max(widest, sums)
+            assert len(copies) < sums, name
+    assert widest >= 8  # of two panels and more; the compiler says which loops there are
 
 
 def test_the_module_exports_its_entry_alone() -> None:

@@ -8,6 +8,7 @@
 #include <functional>
 #include <numeric>
 
+#include "dispatch.hpp"
 #include "handles.hpp"
 #include "plain.hpp"
 #include "stack.hpp"
@@ -109,22 +110,34 @@ py::object infer_cell_as(const Weights<T>& weights, py::handle x, py::handle hx)
   return tuple_of(h, c);
 }
 
-py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first) {
-  return std::visit([&](const auto& w) { return infer_as(*w, x, hx, batch_first); },
-                    instance<PyWeights>(weights, "weights", "Weights").value);
+// Weights of a network that follows the setting for all may be of an earlier one.
+template <class T>
+bool outdated(const Weights<T>& weights, bool follows) {
+  return follows && weights.storage() != storage_by_precision();
 }
 
-py::object infer_cell(py::handle weights, py::handle x, py::handle hx) {
-  return std::visit([&](const auto& w) { return infer_cell_as(*w, x, hx); },
-                    instance<PyWeights>(weights, "weights", "Weights").value);
+py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first, bool follows) {
+  return std::visit(
+      [&](const auto& w) -> py::object {
+        return outdated(*w, follows) ? py::none() : infer_as(*w, x, hx, batch_first);
+      },
+      instance<PyWeights>(weights, "weights", "Weights").value);
+}
+
+py::object infer_cell(py::handle weights, py::handle x, py::handle hx, bool follows) {
+  return std::visit(
+      [&](const auto& w) -> py::object {
+        return outdated(*w, follows) ? py::none() : infer_cell_as(*w, x, hx);
+      },
+      instance<PyWeights>(weights, "weights", "Weights").value);
 }
 
 }  // namespace
 
 void register_inference(py::module_& m) {
   using py::arg;
-  m.def("infer", &infer, arg("weights"), arg("x"), arg("hx"), arg("batch_first"));
-  m.def("infer_cell", &infer_cell, arg("weights"), arg("x"), arg("hx"));
+  m.def("infer", &infer, arg("weights"), arg("x"), arg("hx"), arg("batch_first"), arg("follows"));
+  m.def("infer_cell", &infer_cell, arg("weights"), arg("x"), arg("hx"), arg("follows"));
 }
 
 }  // namespace lstm_native::bindings

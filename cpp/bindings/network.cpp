@@ -198,6 +198,8 @@ py::object run_record(py::handle weights, py::handle x, py::handle y, py::handle
       [&](const auto& shared) {
         using T = std::decay_t<decltype(*shared->layer(0, 0).bias)>;
         const Config& config = shared->config();
+        if (shared->storage() != Storage::plain)
+          throw py::value_error("weights to record with should be packed with storage None");
         const Index every = checkpoint_of(checkpoint);
         const Masking masking(config, dropout, generator);
         auto sequences =

@@ -32,6 +32,15 @@ void force(py::handle dealing) {
   force_dealing(found->second);
 }
 
+constexpr const char* precisions[] = {"highest", "high", "medium"};
+
+void set_precision_by_name(py::handle name) {
+  for (const Precision each : {Precision::highest, Precision::high, Precision::medium})
+    if (py::isinstance<py::str>(name) && name.equal(py::str(precisions[static_cast<int>(each)])))
+      return set_precision(each);
+  throw py::value_error("precision should be the name of a Precision");
+}
+
 py::list names_of(const std::vector<const KernelTable*>& tables) {
   py::list names;
   for (const KernelTable* table : tables) names.append(table->name);
@@ -116,6 +125,9 @@ void register_runtime(py::module_& m) {
   m.def("isa", [] { return active_table().name; });
   m.def("isas", &isas);
   m.def("build_info", &build_info);
+  m.def("multiplies_bfloat16_pairs", &multiplies_bfloat16_pairs);
+  m.def("set_precision", &set_precision_by_name, py::arg("precision"));
+  m.def("get_precision", [] { return precisions[static_cast<int>(precision())]; });
   m.def("sigmoid", &activation<true>, py::arg("x"), py::arg("out"));
   m.def("tanh", &activation<false>, py::arg("x"), py::arg("out"));
   m.def("multiply_add", &multiply_add, py::arg("double"), py::arg("iterations"));

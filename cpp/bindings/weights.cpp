@@ -3,9 +3,11 @@
 // Owns: how sizes become a Config, and how long such an array is kept. Must not know: calls.
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "arrays.hpp"
+#include "dispatch.hpp"
 #include "handles.hpp"
 #include "plain.hpp"
 
@@ -29,23 +31,61 @@ bool in_float(py::handle array, const char* name) {
   return array_argument(array, name).dtype().equal(py::dtype::of<float>());
 }
 
+// None, or the name of what weights are rounded to, "bfloat16 pairs" where rows are, too.
+Storage storage_of(py::handle storage, const Config& config, bool in_float) {
+  if (storage.is_none()) return Storage::plain;
+  const std::string name = py::isinstance<py::str>(storage) ? storage.cast<std::string>() : "";
+  if (name != "bfloat16" && name != "bfloat16 pairs" && name != "int8")
+    throw py::value_error("storage should be None, 'bfloat16', 'bfloat16 pairs' or 'int8'");
+  if (!in_float) throw py::value_error("storage should be None for float64");
+  if (name == "bfloat16") return Storage::bfloat16;
+  if (name == "bfloat16 pairs") {
+    if (!multiplies_bfloat16_pairs())
+      throw py::value_error("storage 'bfloat16 pairs' is for the ISA avx512_bf16");
+    return Storage::bfloat16_pairs;
+  }
+  // Sums of products of bytes are integers of 32 bits.
+  constexpr Index most_terms = 0x7fffffff / (127 * 127);
+  if (config.input_size > most_terms || config.frame_size() > most_terms ||
+      config.hidden_size > most_terms)
+    throw py::value_error("storage 'int8' is for at most " + std::to_string(most_terms) +
+                          " features and units");
+  return Storage::int8;
+}
+
+py::object storage_name(py::handle self) {
+  const Storage storage = std::visit([](const auto& shared) { return shared->storage(); },
+                                     instance<PyWeights>(self, "self", "Weights").value);
+  switch (storage) {
+    case Storage::bfloat16:
+      return py::str("bfloat16");
+    case Storage::bfloat16_pairs:
+      return py::str("bfloat16 pairs");
+    case Storage::int8:
+      return py::str("int8");
+    default:
+      return py::none();
+  }
+}
+
 template <class T>
-py::object pack_as(py::handle parameters, const Config& config) {
+py::object pack_as(py::handle parameters, const Config& config, Storage storage) {
   const auto flat = exact_view<const T>(parameters, "parameters", {config.parameters()});
   py::object packed = empty<PyWeights>();
   auto& shared = packed.cast<PyWeights&>().value;
   unlocked(flops(config, 1),
-           [&] { shared = std::make_shared<const Weights<T>>(config, flat.data); });
+           [&] { shared = std::make_shared<const Weights<T>>(config, flat.data, storage); });
   return packed;
 }
 
 py::object pack(py::handle parameters, py::handle input_size, py::handle hidden_size,
                 py::handle num_layers, py::handle bias, py::handle bidirectional,
-                py::handle proj_size) {
+                py::handle proj_size, py::handle storage) {
   const Config config =
       config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size);
-  return in_float(parameters, "parameters") ? pack_as<float>(parameters, config)
-                                            : pack_as<double>(parameters, config);
+  const bool single = in_float(parameters, "parameters");
+  const Storage as = storage_of(storage, config, single);
+  return single ? pack_as<float>(parameters, config, as) : pack_as<double>(parameters, config, as);
 }
 
 // Ends weights that lie in an array, and lets go of the array. A tape may be the last to hold them
@@ -61,22 +101,24 @@ struct Keeper {
 };
 
 template <class T>
-py::object use_as(py::handle panels, const Config& config) {
-  const auto from = exact_view<const T>(panels, "panels", {Weights<T>::packed_size(config)});
+py::object use_as(py::handle panels, const Config& config, Storage storage) {
+  const auto from =
+      exact_view<const T>(panels, "panels", {Weights<T>::packed_size(config, storage)});
   py::object packed = empty<PyWeights>();
   packed.cast<PyWeights&>().value =
-      SharedWeights<T>(new const Weights<T>(Weights<T>::lying_at(config, from.data)),
+      SharedWeights<T>(new const Weights<T>(Weights<T>::lying_at(config, from.data, storage)),
                        Keeper{py::reinterpret_borrow<py::object>(panels)});
   return packed;
 }
 
 py::object use_packed(py::handle panels, py::handle input_size, py::handle hidden_size,
                       py::handle num_layers, py::handle bias, py::handle bidirectional,
-                      py::handle proj_size) {
+                      py::handle proj_size, py::handle storage) {
   const Config config =
       config_of(input_size, hidden_size, num_layers, bias, bidirectional, proj_size);
-  return in_float(panels, "panels") ? use_as<float>(panels, config)
-                                    : use_as<double>(panels, config);
+  const bool single = in_float(panels, "panels");
+  const Storage as = storage_of(storage, config, single);
+  return single ? use_as<float>(panels, config, as) : use_as<double>(panels, config, as);
 }
 
 py::object panels(py::handle self) {
@@ -110,13 +152,15 @@ void register_weights(py::module_& m) {
                                    [](const auto& shared) { return shared->nbytes(); },
                                    instance<PyWeights>(self, "self", "Weights").value);
                              })
+      .def_property_readonly("storage", &storage_name)
       .def("panels", &panels);
   m.def("parameter_count", &parameter_count, arg("input_size"), arg("hidden_size"),
         arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"));
   m.def("pack", &pack, arg("parameters"), arg("input_size"), arg("hidden_size"), arg("num_layers"),
-        arg("bias"), arg("bidirectional"), arg("proj_size"));
+        arg("bias"), arg("bidirectional"), arg("proj_size"), arg("storage") = py::none());
   m.def("use_packed", &use_packed, arg("panels"), arg("input_size"), arg("hidden_size"),
-        arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"));
+        arg("num_layers"), arg("bias"), arg("bidirectional"), arg("proj_size"),
+        arg("storage") = py::none());
 }
 
 }  // namespace lstm_native::bindings

@@ -74,7 +74,7 @@ class Backward {
     const Share panels = share_of(panel_count<T>(pass_.output), part_);
     fetch_dz(next, ending.begin);
     backwards_ = !backwards_;
-    multiply<T>(
+    multiply<Plain<T>>(
         part_, rows<T>([&](Index r) { return carried(next, r); }), part_.row_begin, ending.begin,
         gates_, recurrent(), panels.begin, panels.end, [&](Index r) { return dy(t, r); },
         [&](Index r) { return dh(t, r); }, backwards_);
@@ -98,7 +98,7 @@ class Backward {
   // d (o tanh(c)) = dh W_hr
   void unproject(Index t, Index row_end) const {
     const Share panels = share_of(panel_count<T>(pass_.hidden), part_);
-    multiply<T>(
+    multiply<Plain<T>>(
         part_, rows<T>([&](Index r) { return static_cast<const T*>(dh(t, r)); }), part_.row_begin,
         row_end, pass_.output,
         Panels<T>{pass_.weights.projection, pass_.output * panel_width<T>, pass_.hidden},
@@ -145,7 +145,7 @@ class Backward {
     const Share panels = share_of(panel_count<T>(pass_.output), part_);
     for (Index t = part_.step_begin; t < part_.step_end; ++t) {
       const RowRange first = rows_beginning(pass_.steps, pass_.reverse, t, part_);
-      multiply<T>(
+      multiply<Plain<T>>(
           part_, rows<T>([&](Index r) { return carried(t, r); }), first.begin, first.end, gates_,
           recurrent(), panels.begin, panels.end,
           [](Index) { return static_cast<const T*>(nullptr); },

@@ -17,14 +17,19 @@ namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
-template <class T>
+template <class T, class Product>
 class Forward {
   using P = PacketOf<T>;
   static constexpr Index V = width<T>;
 
  public:
   Forward(const ForwardPass<T>& pass, const Part& part)
-      : pass_(pass), part_(part), blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)) {}
+      : pass_(pass), part_(part), blocks_(share_of(unit_blocks<T>(pass.weights.hidden), part)) {
+    if constexpr (Product::rounds_rows) {
+      const Index x_rows = pass.ahead ? pass.ahead_frames : part.row_end - part.row_begin;
+      rounded_states_ = pass.rounded + x_rows * rounded_row_size<Product>(pass.weights.input_size);
+    }
+  }
 
   void run() {
     const PackedLayer<T>& w = pass_.weights;
@@ -103,32 +108,42 @@ class Forward {
       }
       return static_cast<const T*>(frame(pass_.x, t, part_.row_begin + i - t_first));
     };
-    const Index z_size = gate_columns<T>(pass_.weights.hidden);
-    multiply<T>(
-        part_, rows<T>(x_row), 0, frames, pass_.weights.input_size,
-        Panels<T>{pass_.weights.gates, gate_panel_stride(pass_.weights), z_size}, blocks_.begin,
-        blocks_.end, [&](Index) { return static_cast<const T*>(pass_.weights.bias); },
+    const PackedLayer<T>& w = pass_.weights;
+    const Index z_size = gate_columns<T>(w.hidden);
+    multiply<Product>(
+        part_, left_rows<Product, T>(part_, x_row, 0, frames, w.input_size, pass_.rounded), 0,
+        frames, terms_of<Product>(w.input_size),
+        Panels<T>{w.gates, gate_panel_stride(w), z_size, w.input_scales}, blocks_.begin,
+        blocks_.end, [&](Index) { return static_cast<const T*>(w.bias); },
         [&](Index i) { return pass_.ahead + i * z_size; });
   }
 
   void gates(Index t, Index row_end) {
+    const PackedLayer<T>& w = pass_.weights;
     const Index row_begin = part_.row_begin;
     const bool one_tile = row_end - row_begin <= max_rows;
+    if (one_tile) fetch_states(t, row_end);
+    const auto x_row = [&](Index r) { return static_cast<const T*>(frame(pass_.x, t, r)); };
+    const auto x = left_rows<Product, T>(part_, x_row, row_begin, pass_.ahead ? row_begin : row_end,
+                                         w.input_size, pass_.rounded);
+    const auto h_row = [&](Index r) { return h_before(t, r); };
+    const auto h =
+        left_rows<Product, T>(part_, h_row, row_begin, row_end, w.output, rounded_states_);
     if (one_tile) {
-      fetch_states(t, row_end);
       backwards_ = !backwards_;
       for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
         constexpr int R = decltype(row_count)::value;
-        for_panel_groups<R>(blocks_.begin, blocks_.end, backwards_, [&](Index block, auto panels) {
-          gate_tile<R, decltype(panels)::value>(t, first, block);
-        });
+        for_panel_groups<Product, R>(blocks_.begin, blocks_.end, backwards_,
+                                     [&](Index block, auto panels) {
+                                       gate_tile<R, decltype(panels)::value>(t, first, block, x, h);
+                                     });
       });
     } else {
       for (Index block = blocks_.begin; block < blocks_.end; ++block)
         for_row_tiles(
             row_begin, row_end, [&] { return stopped(part_); },
             [&](Index first, auto row_count) {
-              gate_tile<decltype(row_count)::value, 1>(t, first, block);
+              gate_tile<decltype(row_count)::value, 1>(t, first, block, x, h);
             });
     }
     if (pass_.ahead) ahead_next_ += row_end - row_begin;
@@ -144,29 +159,26 @@ class Forward {
     }
   }
 
-  template <int R, int B>
-  EIGEN_DONT_INLINE void gate_tile(Index t, Index first, Index block) {
+  template <int R, int B, class X, class H>
+  EIGEN_DONT_INLINE void gate_tile(Index t, Index first, Index block, const X& x, const H& h) {
     const PackedLayer<T>& w = pass_.weights;
-    Tile<T, R, gate_count, B> tile;
-    RowPointers<T, R> h;
-    for (int r = 0; r < R; ++r) h.row[r] = h_before(t, first + r);
+    const auto h_rows = h.template tile<R>(first);  // before the sums, or they would make way
+    GateSums<T, R, B> sums;
     if (pass_.ahead) {
       const Index z_size = gate_columns<T>(w.hidden);
       const T* z =
           pass_.ahead + (ahead_next_ + first - part_.row_begin) * z_size + block * panel_width<T>;
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 24
-        for (int v = 0; v < B * gate_count; ++v) tile.acc[r][v] = load<P>(z + r * z_size + v * V);
+        for (int v = 0; v < B * gate_count; ++v) sums.row[r][v] = load<P>(z + r * z_size + v * V);
     } else {
-      RowPointers<T, R> x;
-      for (int r = 0; r < R; ++r) x.row[r] = frame(pass_.x, t, first + r);
-      input_gates(tile, w, block, x);
+      input_gates<Product, T, R, B>(sums, w, block, x.template tile<R>(first));
     }
-    add_recurrent_gates(tile, w, block, h);
+    add_recurrent_gates<Product, T, R, B>(sums, w, block, h_rows);
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 6
       for (int b = 0; b < B; ++b) {
-        const P* z = tile.acc[r] + b * gate_count;
+        const P* z = sums.row[r] + b * gate_count;
         finish(t, first + r, (block + b) * V, {z[0], z[1], z[2], z[3]});
       }
   }
@@ -204,9 +216,14 @@ class Forward {
   void project(Index t, Index row_end) const {
     const PackedLayer<T>& w = pass_.weights;
     const Share panels = share_of(panel_count<T>(w.output), part_);
-    multiply<T>(
-        part_, rows<T>([&](Index r) { return pass_.cell_output + r * w.hidden; }), part_.row_begin,
-        row_end, w.hidden, Panels<T>{w.projection, w.hidden * panel_width<T>, w.output},
+    const auto row = [&](Index r) {
+      return static_cast<const T*>(pass_.cell_output + r * w.hidden);
+    };
+    multiply<Product>(
+        part_,
+        left_rows<Product, T>(part_, row, part_.row_begin, row_end, w.hidden, rounded_states_),
+        part_.row_begin, row_end, terms_of<Product>(w.hidden),
+        Panels<T>{w.projection, w.hidden_rows * panel_width<T>, w.output, w.projection_scales},
         panels.begin, panels.end, [](Index) { return static_cast<const T*>(nullptr); },
         [&](Index r) { return frame(pass_.y, t, r); });
   }
@@ -230,13 +247,21 @@ class Forward {
   // Unit blocks of the current step are walked from the last: those the step before read last are
   // still in cache.
   bool backwards_ = true;
-  Index ahead_end_ = 0;   // first step whose input part is not computed yet
-  Index ahead_next_ = 0;  // frame of `ahead` where the current step begins
+  Index ahead_end_ = 0;                     // first step whose input part is not computed yet
+  Index ahead_next_ = 0;                    // frame of `ahead` where the current step begins
+  std::int32_t* rounded_states_ = nullptr;  // of h, or of the cell's output
 };
 
 template <class T>
 void forward(const ForwardPass<T>& pass, Part part) {
-  Forward<T>(pass, part).run();
+  if constexpr (sizeof(T) == sizeof(float))
+    if (pass.weights.storage == Storage::bfloat16) return Forward<T, Bfloat16>(pass, part).run();
+  Forward<T, Plain<T>>(pass, part).run();
+}
+
+template <class Product>
+void forward_rounded(const ForwardPass<float>& pass, Part part) {
+  Forward<float, Product>(pass, part).run();
 }
 
 }  // namespace

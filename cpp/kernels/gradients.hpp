@@ -58,7 +58,7 @@ template <class T>
 void sum_outer(const Part& part, const T* left, Index columns, Index frames, const T* right,
                Index right_columns, bool add, T* d) {
   const auto row = [&](Index m) { return d + m * right_columns; };
-  multiply<T>(
+  multiply<Plain<T>>(
       part, Columns<T>{left, left_columns<T>}, 0, columns, frames,
       Panels<T>{right, frames * panel_width<T>, right_columns}, 0, panel_count<T>(right_columns),
       [&](Index m) { return add ? static_cast<const T*>(row(m)) : nullptr; }, row);
@@ -108,7 +108,7 @@ void gradients(const GradientPass<T>& pass, Part part) {
                                 pass.add_d, pass.d_weight_hr + first * pass.hidden);
                     });
 
-  multiply<T>(
+  multiply<Plain<T>>(
       part, rows<T>([&](Index f) { return pass.dz[f]; }), part.row_begin, part.row_end, gates,
       Panels<T>{pass.weight_ih, gates * panel_width<T>, pass.input_size}, 0,
       panel_count<T>(pass.input_size),

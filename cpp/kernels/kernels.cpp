@@ -2,6 +2,7 @@
 //
 // Owns: the table of functions of this ISA, a constant: nothing runs at load time.
 #include "backward.hpp"
+#include "compress.hpp"
 #include "forward.hpp"
 #include "gradients.hpp"
 #include "restore.hpp"
@@ -22,7 +23,12 @@ constexpr char name[] = LSTM_NATIVE_ISA_STRING;
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table{name, kernels<float>, kernels<double>};
+const KernelTable table{name,
+                        kernels<float>,
+                        kernels<double>,
+                        compress,
+                        {rounded_row_size<Int8>, forward_rounded<Int8>},
+                        {}};
 
 }  // namespace LSTM_NATIVE_ISA_NAME
 }  // namespace lstm_native

@@ -48,19 +48,19 @@ class Restore {
 
   template <int R>
   EIGEN_DONT_INLINE void gate_tile(Index begin, Index block) const {
-    Tile<T, R, gate_count, 1> z;
+    GateSums<T, R, 1> z;
     RowPointers<T, R> x, h;
     for (int r = 0; r < R; ++r) {
       x.row[r] = pass_.x[begin + r];
       h.row[r] = pass_.h_prev[begin + r];
     }
-    input_gates(z, pass_.weights, block, x);
-    add_recurrent_gates(z, pass_.weights, block, h);
+    input_gates<Plain<T>, T, R, 1>(z, pass_.weights, block, x);
+    add_recurrent_gates<Plain<T>, T, R, 1>(z, pass_.weights, block, h);
     const Index unit = block * V, lanes = smaller(V, hidden_ - unit);
     for (int r = 0; r < R; ++r) {
       T* to = gates(pass_.first + begin + r) + unit;
 #pragma GCC unroll 4
-      for (int g = 0; g < gate_count; ++g) store_lanes(to + g * hidden_, z.acc[r][g], lanes);
+      for (int g = 0; g < gate_count; ++g) store_lanes(to + g * hidden_, z.row[r][g], lanes);
     }
   }
 

@@ -21,6 +21,9 @@ namespace simd = Eigen::internal;
 template <class T>
 using PacketOf = typename simd::packet_traits<T>::type;
 
+template <class T>
+using IntegersOf = typename simd::unpacket_traits<PacketOf<T>>::integer_packet;
+
 // V: scalars in one packet.
 template <class T>
 constexpr Index width = simd::unpacket_traits<PacketOf<T>>::size;
@@ -55,6 +58,108 @@ EIGEN_STRONG_INLINE P shift_bits_left(const P& packet) {
   return simd::preinterpret<P>(
       simd::plogical_shift_left<bits>(simd::preinterpret<Integers>(packet)));
 }
+
+// Those bits of each scalar of 32 bits that `mask` has.
+template <std::uint32_t mask, class P>
+EIGEN_STRONG_INLINE P keep_bits(const P& packet) {
+  using Integers = IntegersOf<float>;
+  return simd::preinterpret<P>(simd::pand(simd::preinterpret<Integers>(packet),
+                                          broadcast<Integers>(static_cast<std::int32_t>(mask))));
+}
+
+#if defined(__AVX512BF16__)
+#define LSTM_NATIVE_BFLOAT16_PAIRS
+// sum + the products of the upper halves, and then those of the lower, rounded each time; subnormal
+// numbers count as zeros.
+EIGEN_STRONG_INLINE simd::Packet16f dot_pairs(const simd::Packet16i& value,
+                                              const simd::Packet16f& weight,
+                                              const simd::Packet16f& sum) {
+#if defined(__GNUC__) && !defined(__clang__)
+  simd::Packet16f result = sum;  // by asm for the reason that dot() below has
+  asm("vdpbf16ps %2, %1, %0" : "+v"(result) : "v"(weight), "v"(value));
+  return result;
+#else
+  __m512bh a, b;  // not by a cast: to cl they are integers
+  std::memcpy(&a, &weight, sizeof a);
+  std::memcpy(&b, &value, sizeof b);
+  return _mm512_dpbf16_ps(sum, a, b);
+#endif
+}
+
+// Each scalar as the nearest bfloat16, of the even one of two.
+EIGEN_STRONG_INLINE void store_bfloat16(std::int32_t* to, const simd::Packet16f& packet) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(packet);
+  std::memcpy(to, &rounded, sizeof rounded);
+}
+#endif
+
+// Sums of products of bytes, four to a scalar of 32 bits: 0 to 255 in the weights, -127 to 127 in
+// the values. One instruction does it, or one does pairs of 16 bits, or none. A value then stands
+// as dot_terms scalars: all four bytes; the pairs (0, 2) and (1, 3); or one byte each.
+#if defined(__AVX512VNNI__)
+constexpr int dot_terms = 1;
+EIGEN_STRONG_INLINE simd::Packet16i dot_weights(const simd::Packet16i& stored, int) {
+  return stored;
+}
+EIGEN_STRONG_INLINE simd::Packet16i dot(const simd::Packet16i& value, const simd::Packet16i& weight,
+                                        const simd::Packet16i& sum) {
+#if defined(__GNUC__) && !defined(__clang__)
+  // By the intrinsic GCC 12 copies every sum twice in a tile of one row.
+  simd::Packet16i result = sum;
+  asm("vpdpbusd %2, %1, %0" : "+v"(result) : "v"(weight), "v"(value));
+  return result;
+#else
+  return _mm512_dpbusd_epi32(sum, weight, value);
+#endif
+}
+#elif defined(EIGEN_VECTORIZE_SSE2)
+constexpr int dot_terms = 2;
+template <class P>
+EIGEN_STRONG_INLINE P dot_weights(const P& stored, int term) {
+  return simd::pand(term == 0 ? stored : simd::plogical_shift_right<8>(stored),
+                    broadcast<P>(std::int32_t(0x00ff00ff)));
+}
+#if defined(__AVX512F__)
+EIGEN_STRONG_INLINE simd::Packet16i multiply_pairs(const simd::Packet16i& a,
+                                                   const simd::Packet16i& b) {
+  return _mm512_madd_epi16(a, b);
+}
+#elif defined(__AVX2__)
+EIGEN_STRONG_INLINE simd::Packet8i multiply_pairs(const simd::Packet8i& a,
+                                                  const simd::Packet8i& b) {
+  return _mm256_madd_epi16(a, b);
+}
+#else
+EIGEN_STRONG_INLINE simd::Packet4i multiply_pairs(const simd::Packet4i& a,
+                                                  const simd::Packet4i& b) {
+  return _mm_madd_epi16(a, b);
+}
+#endif
+template <class P>
+EIGEN_STRONG_INLINE P dot(const P& value, const P& weight, const P& sum) {
+  return simd::padd(sum, multiply_pairs(value, weight));
+}
+#else
+constexpr int dot_terms = 4;
+template <class P>
+EIGEN_STRONG_INLINE P dot_weights(const P& stored, int term) {
+  const P byte = broadcast<P>(std::int32_t(0xff));
+  switch (term) {
+    case 0:
+      return simd::pand(stored, byte);
+    case 1:
+      return simd::pand(simd::plogical_shift_right<8>(stored), byte);
+    case 2:
+      return simd::pand(simd::plogical_shift_right<16>(stored), byte);
+    default:
+      return simd::plogical_shift_right<24>(stored);
+  }
+}
+template <class P>
+EIGEN_STRONG_INLINE P dot(const P& value, const P& weight, const P& sum) {
+  return simd::pmadd(value, weight, sum);
+}
+#endif
 
 // The first `lanes` scalars; the others are zero. Never touches memory past them.
 template <class P, class T>

@@ -2,14 +2,15 @@
 //
 // Owns: the inner loop of every product in the library. A tile is R rows x B panels x G packets;
 // all its accumulators stay in registers while k runs.
-// Must not know: gates, time, what the rows are.
+// Must not know: gates, time, what the rows are, how a weight is stored.
 //
-// One accumulator per output, k ascending: whatever R and B are, an output is the same chain of
+// One accumulator per output, its terms in a fixed order (k ascending; of a pair of bfloat16 the
+// second first): whatever R and B are, an output is the same chain of
 // fused multiply-adds. An accumulator may be stored and taken up again later, which does not
 // round. So a row's bits depend neither on its neighbours nor on how work was split.
 #pragma once
 
-#include "simd.hpp"
+#include "product.hpp"
 
 namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
@@ -20,7 +21,11 @@ constexpr int max_rows = max_accumulators / packets_per_panel;
 
 // Panels side by side that keep the tile's accumulators within the register file: with one row
 // alone, four chains of multiply-adds would wait for each other's latency.
-constexpr int max_panels(int rows) { return max_accumulators / (packets_per_panel * rows); }
+template <class Product>
+constexpr int max_panels(int rows) {
+  return (rows == 1 ? Product::accumulators_of_one_row : max_accumulators) /
+         (packets_per_panel * rows);
+}
 
 template <class T>
 constexpr Index panel_width = packets_per_panel * width<T>;
@@ -32,8 +37,9 @@ inline bool stopped(const Part& part) { return part.stopped(part.team); }
 template <class T>
 struct Panels {
   const T* data;
-  Index stride;   // from one panel to the next
-  Index columns;  // of the matrix
+  Index stride;               // from one panel to the next
+  Index columns;              // of the matrix
+  const T* scales = nullptr;  // of the columns, for products that have any
 };
 
 template <class T>
@@ -65,53 +71,96 @@ struct ColumnPointers {
   EIGEN_STRONG_INLINE void skip(Index k) { base += k * stride; }
 };
 
-template <class T, int R, int G, int B>
-struct Tile {
-  using P = PacketOf<T>;
-  P acc[R][B * G];
+template <class P, int R, int N>
+struct Accumulators {
+  P row[R][N];
+};
 
-  template <class Left>
-  EIGEN_STRONG_INLINE void accumulate(const Left& left, Index depth, const T* panel,
-                                      Index panel_stride) {
-    // A copy whose indices are all constants: the array itself, walked by a loop after the product,
-    // would be stored at every k where GCC cannot move stores past an intrinsic (aarch64).
-    P sum[R][B * G];
+// One stored row of the panels, of which the first `terms` terms count.
+template <class Product, int terms, int R, int G, int B, class P, class Left, class T>
+EIGEN_STRONG_INLINE void multiply_add_row(P (&sum)[R][B * G], const Left& left, Index k,
+                                          const T* row, Index panel_stride) {
+  using Value = typename Product::Value;
+  const auto weight_of = [&](int v, int term) {
+    return Product::weight(load<PacketOf<T>>(row + (v / G) * panel_stride + (v % G) * width<T>),
+                           term);
+  };
+  // The fewer operands, of the left side or of the panels, wait in registers for the others.
+#pragma GCC unroll 4
+  for (int j = 0; j < terms; ++j) {
+    if constexpr (R < B * G) {
+      Value value[R];
 #pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r) value[r] = broadcast<Value>(left.at(r, k + j));
 #pragma GCC unroll 24
-      for (int v = 0; v < B * G; ++v) sum[r][v] = acc[r][v];
-    for (Index k = 0; k < depth; ++k) {
-      const T* row = panel + k * (G * width<T>);
-      // The fewer operands, of the left side or of the panels, wait in registers for the others.
-      if constexpr (R < B * G) {
-        P value[R];
+      for (int v = 0; v < B * G; ++v) {
+        const P weight = weight_of(v, j);
 #pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) value[r] = broadcast<P>(left.at(r, k));
+        for (int r = 0; r < R; ++r) sum[r][v] = Product::multiply_add(value[r], weight, sum[r][v]);
+      }
+    } else {
+      P weight[B * G];
 #pragma GCC unroll 24
-        for (int v = 0; v < B * G; ++v) {
-          const P weight = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
+      for (int v = 0; v < B * G; ++v) weight[v] = weight_of(v, j);
 #pragma GCC unroll 6
-          for (int r = 0; r < R; ++r) sum[r][v] = simd::pmadd(value[r], weight, sum[r][v]);
-        }
-      } else {
-        P weight[B * G];
+      for (int r = 0; r < R; ++r) {
+        const Value value = broadcast<Value>(left.at(r, k + j));
 #pragma GCC unroll 24
         for (int v = 0; v < B * G; ++v)
-          weight[v] = load<P>(row + (v / G) * panel_stride + (v % G) * width<T>);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-          const P value = broadcast<P>(left.at(r, k));
-#pragma GCC unroll 24
-          for (int v = 0; v < B * G; ++v) sum[r][v] = simd::pmadd(value, weight[v], sum[r][v]);
-        }
+          sum[r][v] = Product::multiply_add(value, weight[v], sum[r][v]);
       }
     }
+  }
+}
+
+// sums += left x panels, over `depth` terms.
+template <class Product, int R, int G, int B, class P, class Left, class T>
+EIGEN_STRONG_INLINE void accumulate(Accumulators<P, R, B * G>& sums, const Left& left, Index depth,
+                                    const T* panel, Index panel_stride) {
+  constexpr int terms = Product::terms;
+  // A copy whose indices are all constants: the array itself, walked by a loop after the product,
+  // would be stored at every k where GCC cannot move stores past an intrinsic (aarch64).
+  P sum[R][B * G];
 #pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+    for (int v = 0; v < B * G; ++v) sum[r][v] = sums.row[r][v];
+  const T* row = panel;
+  Index k = 0;
+  for (; k + terms <= depth; k += terms, row += G * width<T>)
+    multiply_add_row<Product, terms, R, G, B>(sum, left, k, row, panel_stride);
+  if constexpr (Product::may_end_within_a_row)
+    if (k < depth) multiply_add_row<Product, 1, R, G, B>(sum, left, k, row, panel_stride);
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+    for (int v = 0; v < B * G; ++v) sums.row[r][v] = sum[r][v];
+}
+
+// z += left x panels, whose first column is `column` of the scales. A product with scales is of
+// integers and is summed up by itself first.
+template <class Product, int R, int G, int B, class P, class Left, class T>
+EIGEN_STRONG_INLINE void add_product(Accumulators<P, R, B * G>& z, const Left& left, Index depth,
+                                     const T* panel, Index panel_stride, const T* scales,
+                                     Index column) {
+  if constexpr (Product::scaled) {
+    using Sum = typename Product::Sum;
+    Accumulators<Sum, R, B * G> sums;
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 24
-      for (int v = 0; v < B * G; ++v) acc[r][v] = sum[r][v];
+      for (int v = 0; v < B * G; ++v) sums.row[r][v] = broadcast<Sum>(0);
+    accumulate<Product, R, G, B>(sums, left, depth, panel, panel_stride);
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 24
+      for (int v = 0; v < B * G; ++v)
+        z.row[r][v] = simd::pmadd(
+            simd::pmul(broadcast<P>(left.scale(r)), load<P>(scales + column + v * width<T>)),
+            simd::pcast<Sum, P>(simd::padd(sums.row[r][v], broadcast<Sum>(left.excess(r)))),
+            z.row[r][v]);
+  } else {
+    accumulate<Product, R, G, B>(z, left, depth, panel, panel_stride);
   }
-};
+}
 
 template <int N>
 struct Constant {
@@ -153,15 +202,15 @@ EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
 
 // Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
 // tile of R rows, from the last group to the first if `backwards`.
-template <int R, class F>
+template <class Product, int R, class F>
 EIGEN_STRONG_INLINE void for_panel_groups(Index begin, Index end, bool backwards, const F& f) {
   const Index count = end - begin;
-  const Index groups = ceil_div(count, max_panels(R));
+  const Index groups = ceil_div(count, max_panels<Product>(R));
   for (Index g = 0; g < groups; ++g) {
     const Index i = backwards ? groups - 1 - g : g;
     const Index first = share_begin(count, i, groups);
-    with_constant<max_panels(R)>(share_begin(count, i + 1, groups) - first,
-                                 [&](auto panels) { f(begin + first, panels); });
+    with_constant<max_panels<Product>(R)>(share_begin(count, i + 1, groups) - first,
+                                          [&](auto panels) { f(begin + first, panels); });
   }
 }
 
@@ -193,35 +242,32 @@ struct Columns {
 
 // One tile of a product: out[r][column...] = init[r][column...] + left x panel. init[r] may be
 // null (zeros) and may be out[r].
-template <int R, int G, int B, class T, class Left>
+template <class Product, int R, int G, int B, class T, class Left>
 EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* panel,
-                                     Index panel_stride, Index column, Index columns,
-                                     const T* const* init, T* const* out) {
+                                     const Panels<T>& matrix, Index column, const T* const* init,
+                                     T* const* out) {
   using P = PacketOf<T>;
   constexpr Index V = width<T>;
-  Tile<T, R, G, B> tile;
+  Accumulators<P, R, B * G> tile;
   // Only the last packet of a matrix can be cut short, and it never stands beside another panel.
   const auto lanes = [&](int v) {
-    return B == 1 && v == G - 1 ? smaller(V, columns - column - v * V) : V;
+    return B == 1 && v == G - 1 ? smaller(V, matrix.columns - column - v * V) : V;
   };
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 24
     for (int v = 0; v < B * G; ++v)
-      tile.acc[r][v] =
+      tile.row[r][v] =
           init[r] ? load_lanes<P>(init[r] + column + v * V, lanes(v)) : broadcast<P>(T(0));
-  tile.accumulate(left, depth, panel, panel_stride);
+  add_product<Product, R, G, B>(tile, left, depth, panel, matrix.stride, matrix.scales, column);
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 24
-    for (int v = 0; v < B * G; ++v) store_lanes(out[r] + column + v * V, tile.acc[r][v], lanes(v));
+    for (int v = 0; v < B * G; ++v) store_lanes(out[r] + column + v * V, tile.row[r][v], lanes(v));
 }
-
-// Rows of k kept in L2 beside the panel slice while many row tiles pass over it.
-constexpr Index depth_slice = 512;
 
 // out = init + left x matrix, for rows [row_begin, row_end) and panels [panel_begin, panel_end),
 // unless the call of `part`, which is not looked at otherwise, is stopped.
 // Few rows, who read the whole matrix each time, may ask for its panels from the last to the first.
-template <class T, class Left, class Init, class Out>
+template <class Product, class T, class Left, class Init, class Out>
 void multiply(const Part& part, const Left& left, Index row_begin, Index row_end, Index depth,
               const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
               const Out& out, bool backwards = false) {
@@ -239,14 +285,15 @@ void multiply(const Part& part, const Left& left, Index row_begin, Index row_end
       to[r] = out(first + r);
       from[r] = k_begin == 0 ? init(first + r) : to[r];
     }
-    multiply_tile<R, G, B>(tile_left, k_end - k_begin,
-                           matrix.data + panel * matrix.stride + k_begin * G * width<T>,
-                           matrix.stride, panel * panel_width<T>, matrix.columns, from, to);
+    multiply_tile<Product, R, G, B>(
+        tile_left, k_end - k_begin,
+        matrix.data + panel * matrix.stride + k_begin / Product::terms * G * width<T>, matrix,
+        panel * panel_width<T>, from, to);
   };
   const auto panel_rows = [&](Index panel, auto packets) {
     Index k = 0;
     do {
-      const Index k_end = smaller(depth, k + depth_slice);
+      const Index k_end = smaller(depth, k + Product::depth_slice);
       for_row_tiles(
           row_begin, row_end, [&] { return stopped(part); },
           [&](Index first, auto row_count) {
@@ -258,7 +305,7 @@ void multiply(const Part& part, const Left& left, Index row_begin, Index row_end
   const Index whole_end = smaller(panel_end, whole_panels);
   if (one_tile && row_begin < row_end) {
     for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
-      for_panel_groups<decltype(row_count)::value>(
+      for_panel_groups<Product, decltype(row_count)::value>(
           panel_begin, whole_end, backwards, [&](Index panel, auto panels) {
             run(panel, 0, depth, Constant<packets_per_panel>{}, panels, first, row_count);
           });

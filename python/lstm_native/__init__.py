@@ -24,7 +24,15 @@ from lstm_native.packing import (
     unpad_sequence,
 )
 from lstm_native.random import Generator, manual_seed
-from lstm_native.runtime import get_num_threads, isa, set_num_threads, show_config
+from lstm_native.runtime import (
+    float32_matmul_precision,
+    get_float32_matmul_precision,
+    get_num_threads,
+    isa,
+    set_float32_matmul_precision,
+    set_num_threads,
+    show_config,
+)
 from lstm_native.stream import Stream
 
 __version__ = "0.1.0"
@@ -40,6 +48,8 @@ __all__ = [
     "Tape",
     "__version__",
     "find_lstms",
+    "float32_matmul_precision",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "invert_permutation",
     "isa",
@@ -51,6 +61,7 @@ __all__ = [
     "pad_packed_sequence",
     "pad_sequence",
     "save",
+    "set_float32_matmul_precision",
     "set_num_threads",
     "show_config",
     "unpack_sequence",

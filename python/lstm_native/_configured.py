@@ -116,7 +116,7 @@ class ConfiguredLSTM(Loadable):
         """Do nothing: the parameters always lie in one buffer. Here for code written for torch."""
 
     def _options(self) -> dict[str, Any]:
-        return {
+        return super()._options() | {
             "batch_first": self._batch_first,
             "dropout": self._dropout,
             "generator": self._generator,
@@ -135,6 +135,7 @@ class ConfiguredLSTM(Loadable):
             shown.append(f"dropout={self.dropout}")
         if self.bidirectional is not False:
             shown.append(f"bidirectional={self.bidirectional}")
+        shown += self._products()
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _masking(self) -> tuple[float, functional.Engine | None]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 from lstm_native import _panels, checkpoints, inventory
 from lstm_native._checks import arguments, state
 from lstm_native._module import Module
+from lstm_native.parameters import note
 
 
 class Loadable(Module):
@@ -52,7 +53,8 @@ class Loadable(Module):
         **options
             For an LSTM `batch_first` and `dropout`, instead of what the file tells. Files of ONNX
             and Keras tell the former; whole modules of torch, and files written by
-            ``save(path, lstm)``, both. What neither tells is False and 0.
+            ``save(path, lstm)``, both. What neither tells is False and 0. And `quantized` and
+            `precision`, which files written by ``save(path, lstm)`` tell.
 
         Raises
         ------
@@ -84,8 +86,8 @@ class Loadable(Module):
                 contents.arrays.pop(_panels.ARRAY, None)  # no parameter: load() leaves it out, too
                 network = cls.from_state_dict(contents.arrays, prefix)
             for name in network._options():
-                if f"{prefix}{name}" in contents.notes and name not in options:
-                    setattr(network, name, contents.option(f"{prefix}{name}"))
+                if prefix + note(name) in contents.notes and name not in options:
+                    setattr(network, name, contents.option(prefix + note(name)))
         except (ValueError, TypeError, RuntimeError) as error:
             raise type(error)(f"{os.fsdecode(path)}: {error}") from error
         for name, value in options.items():
@@ -103,7 +105,13 @@ class Loadable(Module):
         """Become the network whose parameters and packed copy lie in a mapped file."""
         config, arrays = self._found(contents.arrays, prefix)
         dtype = state.widest_float(arrays.values())
-        packed = _panels.mapped_weights(contents.arrays, contents.notes, config, dtype)
+        noted = {}
+        for name in ("quantized", "precision"):
+            if prefix + note(name) in contents.notes:
+                noted[name] = contents.option(prefix + note(name))
+        storage = arguments.storage(noted.get("quantized"), config, dtype)
+        packed = _panels.mapped_weights(contents.arrays, contents.notes, config, dtype, storage)
         self._configure(config, dtype, _panels.borrowed(list(arrays.values()), dtype))
         self.eval()
-        self._packed = packed
+        self.quantized, self.precision = storage, noted.get("precision")
+        self._adopt(packed)

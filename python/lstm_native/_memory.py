@@ -13,14 +13,16 @@ import numpy as np
 
 from lstm_native import _forks, _panels, functional, parameters
 from lstm_native._checks import arguments
-from lstm_native.parameters import Config, FloatArray
+from lstm_native.parameters import Config, FloatArray, Packing, Precision, Storage
+from lstm_native.runtime import get_float32_matmul_precision, multiplies_bfloat16_pairs
 
 
 class Memory:
     """One buffer that all parameters lie in, and its packed copy.
 
     In training mode the buffer is writable and every call packs it for the kernels. In evaluation
-    mode every array handed out is read-only and the packed copy is kept.
+    mode every array handed out is read-only and the packed copy is kept; its weights may be rounded
+    to a smaller type.
 
     Setting ``writeable`` reaches only the arrays handed out: a slice, or any other plain ndarray a
     caller made of one in training mode, stays writable. NumPy makes it refer to the owner of the
@@ -39,15 +41,19 @@ class Memory:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_adopted",
         "_borrowed",
         "_changes",
         "_config",
         "_dtype",
         "_flat",
+        "_follows",
         "_identity",
         "_lock",
         "_owner",
         "_packed",
+        "_precision",
+        "_storage",
         "_training",
         "_unshared",
         "_views",
@@ -62,7 +68,11 @@ class Memory:
         self._config = config
         self._dtype = dtype
         self._training = True
+        self._storage: Storage | None = None  # of the packed copy in evaluation mode
+        self._precision: Precision | None = None  # None: what is set for all
+        self._follows = dtype == np.float32  # the precision set for all
         self._packed: functional.Weights | None = None
+        self._adopted: functional.Weights | None = None  # that lie in borrowed memory
         self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
         self._changes = 0  # counts the latter: a signal handler may do it while we hold the lock
         self._identity = object()  # held by tapes
@@ -87,33 +97,66 @@ class Memory:
             del owner
             self._unshared = getrefcount(self._owner)
             self._borrowed = False
+            self._adopted = None
         del old
 
     def _packed_state(self) -> tuple[dict[str, FloatArray], dict[str, str]]:
         """The packed copy and what it was made of, by name, and the note on its order."""
         with self._lock:
-            flat = self._owner.copy()
-        weights = functional.pack(flat, self._config)
+            flat, storage = self._owner.copy(), self._storage
+        weights = functional.pack(flat, self._config, storage)
         if weights is None:
             raise ValueError("packed=True: a cell of no hidden units has nothing to pack")
         views = parameters.views(flat, self._config, cell=self._cell)
-        note = _panels.packing(self._dtype)
+        note = _panels.packing(self._dtype, storage)
         return {_panels.ARRAY: weights.panels(), **views}, {_panels.NOTE: note}
 
     def _arrays(self) -> list[FloatArray]:
         return [self._owner, self._flat, *self._views.values()]
 
     def _weights(self) -> functional.Weights | None:
+        """Weights for a call of now."""
         if self._training:
             return functional.pack(self._owner, self._config)
+        return self._packed_as(self._packing())
+
+    def _packing(self) -> Packing | None:
+        """What weights are rounded to in evaluation mode."""
+        if self._storage is not None or self._dtype != np.float32:
+            return self._storage
+        chosen = self._precision or get_float32_matmul_precision()
+        return "bfloat16 pairs" if chosen == "medium" and multiplies_bfloat16_pairs() else None
+
+    def _packed_as(self, packing: Packing | None) -> functional.Weights | None:
+        """The packed copy, if it is of this kind, else a fresh one; in evaluation mode."""
+        kept = self._packed
+        if kept is not None and kept.storage == packing:
+            return kept
         with self._lock:
-            changes = self._changes
-            weights = functional.pack(self._owner, self._config)
-            unshared = getrefcount(self._owner) == self._unshared
-            # The mode may have changed while we waited.
-            if unshared and not self._training and changes == self._changes:
+            changes, adopted = self._changes, self._adopted
+            if adopted is not None and adopted.storage == packing:
+                weights: functional.Weights | None = adopted
+            else:
+                weights = functional.pack(self._owner, self._config, packing)
+            unshared = self._borrowed or getrefcount(self._owner) == self._unshared
+            # Mode or settings may have changed while we waited.
+            current = not self._training and changes == self._changes
+            if unshared and current and packing == self._packing():
                 self._packed = weights
         return weights
+
+    def _adopt(self, packed: functional.Weights) -> None:
+        """Use what somebody packed of borrowed parameters, as long as these are borrowed."""
+        self._adopted = packed
+        if packed.storage == self._packing():
+            self._packed = packed
+
+    def _pack_anew(self) -> None:
+        """Let the next call pack; the lock is held."""
+        self._changes += 1
+        self._packed = None
+        self._follows = self._storage is None and self._precision is None
+        self._follows = self._follows and self._dtype == np.float32
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -125,8 +168,7 @@ class Memory:
             try:
                 yield
             finally:
-                self._changes += 1
-                self._packed = None
+                self._pack_anew()
                 self._owner.flags.writeable = self._training
 
     def _write(self, values: Mapping[str, Any]) -> None:

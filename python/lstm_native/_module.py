@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lstm_native import parameters
 from lstm_native._checks import arguments, gradients, state
 from lstm_native._checks.arrays import as_ndarray
-from lstm_native._memory import Memory
-from lstm_native.parameters import Config, FloatArray, Shape
+from lstm_native._products import Products
+from lstm_native.parameters import Config, FloatArray, Shape, note
 from lstm_native.random import default_generator
 
 
@@ -64,7 +64,7 @@ class IncompatibleKeys(NamedTuple):
         )
 
 
-class Module(Memory):
+class Module(Products):
     """The base of LSTM and LSTMCell."""
 
     __slots__ = ()
@@ -223,16 +223,16 @@ class Module(Memory):
     def metadata(self, prefix: str = "") -> dict[str, str]:
         """What shapes do not tell, for the metadata of :func:`save`; ``from_file`` reads it.
 
-        Attributes as JSON, by name after `prefix`: ``{"encoder.batch_first": "true", ...}``; empty
-        for a cell.
+        Attributes as JSON, by name after `prefix`: ``{"encoder.batch_first": "true", ...}``; what
+        torch does not have is ``"encoder.lstm_native.quantized"``, lest it be somebody else's.
 
         Parameters
         ----------
         prefix : str
             As in :meth:`state_dict`.
         """
-        plain = {k: v for k, v in self._options().items() if isinstance(v, bool | float)}
-        return {prefix + name: json.dumps(value) for name, value in plain.items()}
+        plain = {k: v for k, v in self._options().items() if isinstance(v, bool | float | str)}
+        return {prefix + note(name): json.dumps(value) for name, value in plain.items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
@@ -284,7 +284,7 @@ class Module(Memory):
 
     def _options(self) -> dict[str, Any]:
         """What a pickle must hold beyond sizes and parameters, as settable attributes."""
-        return {}
+        return {"quantized": self._storage, "precision": self._precision}
 
     def __getstate__(self) -> dict[str, Any]:
         return {

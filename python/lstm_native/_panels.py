@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_native import functional
-from lstm_native.parameters import Config, FloatArray
-from lstm_native.runtime import isa
+from lstm_native.parameters import Config, FloatArray, Storage
 
 ARRAY = "lstm_native.packed"  # of the packed copy in a file
 NOTE = "lstm_native.packing"  # on the order it is in
@@ -23,20 +22,20 @@ _AGAIN = "write it again on this machine with save(path, network, packed=True)"
 
 
 @cache
-def packing(dtype: np.dtype[Any]) -> str:
+def packing(dtype: np.dtype[Any], storage: Storage | None = None) -> str:
     """Name the order in which the kernels of this process read weights.
 
-    The ISA, and a digest of how it packs two networks of counted parameters: whatever changes the
-    order changes its name.
+    The type of a weight, and a digest of how two networks of counted parameters are packed:
+    whatever changes the order changes its name.
     """
     import hashlib  # slow to import, and seldom asked
 
     digest = hashlib.sha256()
     for config in (Config(3, 5, 2, bidirectional=True, proj_size=2), Config(37, 70)):
-        weights = functional.pack(np.arange(config.parameter_count, dtype=dtype), config)
+        weights = functional.pack(np.arange(config.parameter_count, dtype=dtype), config, storage)
         assert weights is not None
         digest.update(weights.panels().data)
-    return f"{isa()} {dtype.name} {digest.hexdigest()[:16]}"
+    return f"{storage or dtype.name} {digest.hexdigest()[:16]}"
 
 
 def mapped_weights(
@@ -44,6 +43,7 @@ def mapped_weights(
     notes: Mapping[str, str],
     config: Config,
     dtype: np.dtype[Any],
+    storage: Storage | None,
 ) -> functional.Weights:
     """Use the packed copy of a file where it lies; ValueError if it is not for this process."""
     if ARRAY not in arrays or NOTE not in notes:
@@ -51,16 +51,16 @@ def mapped_weights(
             "mmap=True needs a packed copy, and there is none: write the file with "
             "save(path, network, packed=True)"
         )
-    if notes[NOTE] != packing(dtype):
+    if notes[NOTE] != packing(dtype, storage):
         raise ValueError(
-            f"mmap=True needs weights packed for {packing(dtype)!r}, and these are for "
+            f"mmap=True needs weights packed for {packing(dtype, storage)!r}, and these are for "
             f"{notes[NOTE]!r}: {_AGAIN}"
         )
     try:
         # The core goes by the dtype of what it is given, not by that of the parameters.
         if arrays[ARRAY].dtype != dtype:
             raise TypeError(f"panels: expected {dtype}, got {arrays[ARRAY].dtype}")
-        return functional.use_packed(arrays[ARRAY], config)
+        return functional.use_packed(arrays[ARRAY], config, storage)
     except (TypeError, ValueError) as error:
         raise ValueError(f"its packed copy is damaged: {error}") from None
 

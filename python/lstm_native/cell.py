@@ -16,7 +16,7 @@ from lstm_native._checks.arrays import SupportsArray
 from lstm_native._loading import Loadable
 from lstm_native._module import Gradients
 from lstm_native.functional import Layout, State, Tape
-from lstm_native.parameters import Config, FloatArray
+from lstm_native.parameters import Config, FloatArray, Precision
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
 
@@ -35,6 +35,8 @@ class LSTMCell(Loadable):
         Whether there are ``bias_ih`` and ``bias_hh``.
     dtype : numpy dtype
         float32 or float64: of parameters, inputs and results.
+    precision : {"highest", "high", "medium"}, optional
+        That of :func:`set_float32_matmul_precision`, for this network alone.
 
     Attributes
     ----------
@@ -72,9 +74,11 @@ class LSTMCell(Loadable):
         bias: bool = True,
         *,
         dtype: DTypeLike = np.float32,
+        precision: Precision | None = None,
     ) -> None:
         config = arguments.cell_sizes(input_size, hidden_size, bias)
         self._configure(config, arguments.float_dtype(dtype))
+        self.precision = precision
         self.reset_parameters()
 
     def _configure(
@@ -131,20 +135,18 @@ class LSTMCell(Loadable):
         """
         weights = self._packed
         if weights is not None:
-            result = functional.infer_cell(weights, x, hx)
+            result = functional.infer_cell(weights, x, hx, self._follows)
             if result is not None:
                 return result
         array, state = calls.cell_input(x, hx, self._config, self._dtype)
-        weights = self._packed  # again: converting x may run anything
-        if weights is None:
-            weights = self._weights()
+        weights = self._weights()  # of now: converting x may run anything
         return functional.step(weights, array, state, self._config.hidden_size)
 
     def record(self, x: SupportsArray, hx: Hidden | None = None) -> tuple[State, Tape]:
         """Advance the state and keep what :meth:`backward` needs.
 
-        The bits of the results are those of a call. `x` must stay unchanged until the backward
-        pass: the tape refers to it.
+        The bits of the results are those of a call at the highest precision. `x` must stay
+        unchanged until the backward pass: the tape refers to it.
 
         Parameters
         ----------
@@ -156,11 +158,14 @@ class LSTMCell(Loadable):
         (h_1, c_1), tape
             As a call returns, and a :class:`Tape` for one backward pass. Any number of tapes may
             be alive.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As a call does; or the cell is quantized, and in evaluation mode.
         """
         array, state = calls.cell_input(x, hx, self._config, self._dtype)
-        weights = self._packed
-        if weights is None:
-            weights = self._weights()
+        weights = self._recorded_weights()
         steps = None if state is None else (state[0][None], state[1][None])
         _, (h, c), tape = functional.record(
             weights, self._config, array[None], steps, Layout(), 0.0, None, self._identity
@@ -214,5 +219,7 @@ class LSTMCell(Loadable):
         return Gradients(dx[0], dh[0], dc[0], flat)
 
     def __repr__(self) -> str:
-        bias = "" if self.bias is True else f", bias={self.bias}"
-        return f"{type(self).__name__}({self.input_size}, {self.hidden_size}{bias})"
+        shown = [f"{self.input_size}", f"{self.hidden_size}"]
+        if self.bias is not True:
+            shown.append(f"bias={self.bias}")
+        return f"{type(self).__name__}({', '.join(shown + self._products())})"

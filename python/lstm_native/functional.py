@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_native import _core
-from lstm_native.parameters import Config, FloatArray, Shape
+from lstm_native.parameters import Config, FloatArray, Packing, Shape, Storage
 
 Weights: TypeAlias = _core.Weights
 Engine: TypeAlias = _core.Generator
@@ -153,20 +153,20 @@ def generator(seed: int) -> Engine:
     return _core.Generator(seed)
 
 
-def pack(flat: FloatArray, config: Config) -> Weights | None:
-    """Copy the 1-D parameters into the order the kernels read them.
+def pack(flat: FloatArray, config: Config, storage: Packing | None = None) -> Weights | None:
+    """Copy the 1-D parameters into the order the kernels read them, perhaps rounded.
 
     None for a cell of no units, which the core does not know: there is nothing to compute.
     """
-    return None if config.hidden_size == 0 else _core.pack(flat, *_sizes(config))
+    return None if config.hidden_size == 0 else _core.pack(flat, *_sizes(config), storage)
 
 
-def use_packed(panels: FloatArray, config: Config) -> Weights:
+def use_packed(panels: FloatArray, config: Config, storage: Storage | None = None) -> Weights:
     """Weights that `pack` made and ``panels()`` gave, used where they lie; ValueError if too few.
 
     They must have been packed by the same ISA of the same version.
     """
-    return _core.use_packed(panels, *_sizes(config))
+    return _core.use_packed(panels, *_sizes(config), storage)
 
 
 def _sizes(config: Config) -> tuple[int, int, int, bool, bool, int]:

@@ -16,7 +16,7 @@ from lstm_native._configured import ConfiguredLSTM
 from lstm_native._module import Gradients
 from lstm_native.functional import Inner, Layout, State, Tape
 from lstm_native.packing import PackedSequence
-from lstm_native.parameters import FloatArray
+from lstm_native.parameters import FloatArray, Precision
 from lstm_native.stream import Stream
 
 Hidden: TypeAlias = tuple[SupportsArray, SupportsArray]
@@ -52,6 +52,8 @@ class LSTM(ConfiguredLSTM):
         P < H, or 0 for no projection.
     dtype : numpy dtype
         float32 or float64: of parameters, inputs and results.
+    precision : {"highest", "high", "medium"}, optional
+        That of :func:`set_float32_matmul_precision`, for this network alone.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ class LSTM(ConfiguredLSTM):
         proj_size: int = 0,
         *,
         dtype: DTypeLike = np.float32,
+        precision: Precision | None = None,
     ) -> None:
         probability = arguments.dropout(dropout)
         arguments.warn_idle_dropout(dropout, probability, num_layers)
@@ -102,6 +105,7 @@ class LSTM(ConfiguredLSTM):
         self.batch_first = batch_first
         self.dropout = probability
         self.generator = None
+        self.precision = precision
         self.reset_parameters()
 
     @overload
@@ -189,11 +193,11 @@ class LSTM(ConfiguredLSTM):
         weights = self._packed
         plain = lengths is None and resets is None
         if weights is not None and plain and return_layers is False and return_cells is False:
-            result = functional.infer(weights, x, hx, self._batch_first)
+            result = functional.infer(weights, x, hx, self._batch_first, self._follows)
             if result is not None:
                 return result
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed or self._weights()  # again: converting x may run anything
+        weights = self._weights()  # of now: converting x may run anything
         inner = self._inner(array, layout, return_layers, return_cells)
         output, state = functional.forward(
             weights, self._config, array, state, layout, *self._masking(), inner
@@ -246,8 +250,8 @@ class LSTM(ConfiguredLSTM):
     ) -> tuple[Any, ...]:
         """Run the network and keep what :meth:`backward` needs.
 
-        The bits of the results are those of a call. Outputs are read-only, and `x` must stay
-        unchanged until the backward pass: the tape refers to them.
+        The bits of the results are those of a call at the highest precision. Outputs are read-only,
+        and `x` must stay unchanged until the backward pass: the tape refers to them.
 
         Parameters
         ----------
@@ -269,25 +273,19 @@ class LSTM(ConfiguredLSTM):
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            As a call does; or `checkpoint` is not a positive int.
+            As a call does; or `checkpoint` is not a positive int; or the network is quantized and
+            in evaluation mode.
         """
         every = arguments.checkpoint(checkpoint)
         array, state, layout = self._checked(x, hx, lengths, resets)
-        weights = self._packed or self._weights()
+        weights = self._recorded_weights()
         packed = x if isinstance(x, PackedSequence) else None
         inner = self._inner(array, layout, return_layers, return_cells)
+        given = None if packed is None else packed[1:]
         output, state, tape = functional.record(
-            weights,
-            self._config,
-            array,
-            state,
-            layout,
-            *self._masking(),
-            self._identity,
-            None if packed is None else packed[1:],
-            every,
-            inner,
-        )
+            weights, self._config, array, state, layout, *self._masking(), self._identity,
+            given, every, inner,
+        )  # fmt: skip
         shaped = output if packed is None else packed._replace(data=output)
         return (shaped, state, *inner.given(), tape)
 
@@ -369,7 +367,7 @@ class LSTM(ConfiguredLSTM):
         """
         rows = streams.batch_size(batch_size)
         streams.source(self._config, self._training)
-        weights = self._packed or self._weights()
+        weights = self._weights()
         assert weights is not None  # an LSTM has units
         return Stream(weights, self._config, self._dtype, rows)
 

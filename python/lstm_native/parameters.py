@@ -9,15 +9,27 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 Shape: TypeAlias = tuple[int, ...]
+Storage: TypeAlias = Literal["bfloat16", "int8"]  # what packed weights are rounded to
+Precision: TypeAlias = Literal["highest", "high", "medium"]  # of products, torch's names
+# The first as the core has it: with pairs, rows are rounded, too.
+Packing: TypeAlias = Literal["bfloat16", "bfloat16 pairs", "int8"]
+
+# What files tell of a network beside its parameters, by name.
+NOTES = ("batch_first", "dropout", "lstm_native.quantized", "lstm_native.precision")
 
 _NAME = re.compile(r"(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+(?:_reverse)?)?")
+
+
+def note(option: str) -> str:
+    """The name that files have for an option of a network: of its own, unless torch has it too."""
+    return option if option in NOTES else f"lstm_native.{option}"
 
 
 class UniformSource(Protocol):

@@ -1,14 +1,17 @@
-"""Threads, instruction sets, and what was built into this installation.
+"""Threads, precision, instruction sets, and what was built into this installation.
 
 With :mod:`lstm_native.functional` the only importer of ``_core``. Must not know any network.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, overload
 
 import numpy as np
 
 from lstm_native import _core
 from lstm_native._checks import arguments
+from lstm_native.parameters import Precision
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -43,13 +46,110 @@ def get_num_threads() -> int:
     return _core.get_num_threads()
 
 
+def get_float32_matmul_precision() -> Precision:
+    """What :func:`set_float32_matmul_precision` set; "highest" at first.
+
+    Examples
+    --------
+    >>> get_float32_matmul_precision()
+    'highest'
+    """
+    return _core.get_precision()
+
+
+def set_float32_matmul_precision(precision: Precision) -> None:
+    """Set how exactly networks in evaluation mode multiply float32; torch's function of this name.
+
+    For calls of all networks that do not say it themselves (``lstm.precision``) and are not
+    quantized, from the next one on; streams go on as they were made. Training mode, ``record``,
+    ``backward``, float64 and the bridges to torch and autograd compute as exactly as ever.
+
+    Parameters
+    ----------
+    precision : {"highest", "high", "medium"}
+        "highest": float32 throughout.
+
+        "high": what is at least as exact as products of bfloat16 in two parts. Here that is
+        "highest": no CPU whose instructions are used is faster by them.
+
+        "medium": weights, inputs and h (and what is projected) are rounded to bfloat16 before they
+        are multiplied, where the CPU has an instruction for it (:func:`isa` is ``avx512_bf16``);
+        sums, biases, c and activations stay float32. What is above 3.39e38 becomes infinite.
+        Elsewhere it is "highest". :func:`show_config` says which.
+
+    Raises
+    ------
+    ValueError
+        Another name.
+
+    See Also
+    --------
+    float32_matmul_precision : for a block.
+    LSTM.quantize : weights of fewer bytes, on every CPU.
+
+    Examples
+    --------
+    >>> set_float32_matmul_precision("medium")
+    >>> get_float32_matmul_precision()
+    'medium'
+    >>> set_float32_matmul_precision("highest")
+    """
+    _core.set_precision(arguments.precision(precision))
+
+
+@contextmanager
+def float32_matmul_precision(precision: Precision) -> Iterator[None]:
+    """Set the precision for a block, and set it back.
+
+    It is set for all threads: where several enter and leave such blocks at a time, give each
+    network its own precision instead.
+
+    Parameters
+    ----------
+    precision : {"highest", "high", "medium"}
+        As for :func:`set_float32_matmul_precision`.
+
+    Raises
+    ------
+    ValueError
+        Another name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lstm, x = LSTM(10, 20).eval(), np.ones((5, 10), np.float32)
+    >>> with float32_matmul_precision("medium"):
+    ...     output, _ = lstm(x)
+    """
+    before = get_float32_matmul_precision()
+    try:
+        set_float32_matmul_precision(precision)
+        yield
+    finally:
+        set_float32_matmul_precision(before)
+
+
 def isa() -> str:
-    """The instruction set in use: ``baseline``, ``avx2`` or ``avx512``.
+    """The instruction set in use: ``baseline``, ``avx2``, ``avx512``, ``avx512_vnni`` or
+    ``avx512_bf16``.
 
     The best one of this CPU, unless the environment variable ``LSTM_NATIVE_ISA`` named another
     when the package was imported.
     """
     return _core.isa()
+
+
+def multiplies_bfloat16_pairs() -> bool:
+    """Whether the CPU does so, and "medium" is not "highest"."""
+    return _core.multiplies_bfloat16_pairs()
+
+
+def _precision() -> str:
+    chosen = get_float32_matmul_precision()
+    if chosen == "highest":
+        return chosen
+    rounded = chosen == "medium" and _core.multiplies_bfloat16_pairs()
+    return f"{chosen} ({'by products of bfloat16' if rounded else 'here as highest'})"
 
 
 @overload
@@ -72,7 +172,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     Examples
     --------
     >>> sorted(show_config("dicts"))[:4]
-    ['compiler', 'eigen', 'isa', 'isas available']
+    ['compiler', 'eigen', 'float32 matmul precision', 'isa']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode should be 'stdout' or 'dicts', got {mode!r}")
@@ -83,6 +183,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "isa": _core.isa(),
         "isas available": _core.isas(),
         "threads": _core.get_num_threads(),
+        "float32 matmul precision": _precision(),
         "numpy": np.__version__,
         **_core.build_info(),
     }

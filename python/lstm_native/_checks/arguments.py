@@ -8,17 +8,18 @@ import numbers
 import operator
 import sys
 import warnings
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from lstm_native._checks.arrays import FLOATS
-from lstm_native.parameters import Config
+from lstm_native.parameters import Config, Storage
 
 T = TypeVar("T")
 
 MOST_THREADS = 256  # the core's limit
+INT8_TERMS = 133_144  # of a sum of products of bytes that fits 32 bits
 STATE_SIZE = 5056  # of torch's CPU generator, and ours
 
 
@@ -49,6 +50,30 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if result not in FLOATS:
         raise TypeError(f"dtype should be float32 or float64, got: {result}")
     return FLOATS[FLOATS.index(result)]  # NumPy's own object, which plain arrays are known by
+
+
+def storage(value: object, config: Config, dtype: np.dtype[Any]) -> Storage | None:
+    """What weights are rounded to, or None; ValueError otherwise, or where it cannot be."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in get_args(Storage):
+        raise ValueError(f"weights should be 'bfloat16', 'int8' or None, got: {value!r}")
+    if dtype != np.float32:
+        raise ValueError(f"weights of a network of {dtype} cannot be rounded to {value}")
+    largest = max(config.input_size, config.frame_size, config.hidden_size)
+    if value == "int8" and largest > INT8_TERMS:
+        raise ValueError(
+            f"weights of at most {INT8_TERMS} features and units can be rounded to int8, "
+            f"got: {largest}"
+        )
+    return cast(Storage, value)
+
+
+def precision(value: object) -> Any:
+    """One of torch's names of a precision; ValueError otherwise."""
+    if not isinstance(value, str) or value not in ("highest", "high", "medium"):
+        raise ValueError(f"precision should be 'highest', 'high' or 'medium', got: {value!r}")
+    return value
 
 
 def dropout(value: object) -> float:

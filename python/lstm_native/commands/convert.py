@@ -15,7 +15,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "convert",
         help="write the arrays of a weight file as safetensors or npz",
         description="Write the arrays of a weight file, LSTMs under torch's names, to a file of "
-        "safetensors or npz, as its suffix says; with what is known of batch_first and dropout.",
+        "safetensors or npz, as its suffix says; with what is known of batch_first, dropout, "
+        "quantized and precision.",
     )
     add_file(parser, "input")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help=".safetensors or .npz")
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert a file; 0."""
     from lstm_native import _panels
     from lstm_native.checkpoints import most_copied, read, save
+    from lstm_native.parameters import NOTES
 
     contents = read(arguments.input, float32=arguments.float32)
     arrays, notes = contents.arrays, contents.notes
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{arguments.input} has no LSTM under {prefix!r}; it has: {known}")
         names = [name for one in chosen for name in parameter_names(one)]
         arrays = {name[len(prefix) :]: arrays[name] for name in names}
-        told = {name: notes.get(prefix + name) for name in ("batch_first", "dropout")}
+        told = {name: notes.get(prefix + name) for name in NOTES}
         notes = {name: note for name, note in told.items() if note is not None}
     # Arrays may be views of one memory in the input; in the output each has its own.
     if sum(array.nbytes for array in arrays.values()) > most_copied(arrays):

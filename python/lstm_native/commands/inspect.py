@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what is in a file; 0, also if there is no LSTM."""
     from lstm_native.checkpoints import read
     from lstm_native.inventory import FoundLSTM, find_lstms, parameter_names
+    from lstm_native.parameters import NOTES
 
     contents = read(arguments.file)
     found = find_lstms(contents.arrays)
@@ -36,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     def described(one: FoundLSTM) -> dict[str, Any]:
         names = parameter_names(one)
         told = {
-            name: contents.option(f"{one.prefix}{name}")
-            for name in ("batch_first", "dropout")
+            name.removeprefix("lstm_native."): contents.option(f"{one.prefix}{name}")
+            for name in NOTES
             if f"{one.prefix}{name}" in contents.notes
         }
         shapes = {name: list(contents.arrays[name].shape) for name in names}
@@ -59,9 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for one in found:
         details = described(one)
-        extra = "".join(
-            f", {name}={details[name]}" for name in ("batch_first", "dropout") if name in details
-        )
+        options = (name.removeprefix("lstm_native.") for name in NOTES)
+        extra = "".join(f", {name}={details[name]}" for name in options if name in details)
         print(f"{one.prefix!r}  {one}, {details['dtype']}{extra}")
         for name, shape in details["arrays"].items():
             print(f"    {name[len(one.prefix) :]:24} {tuple(shape)}")

@@ -56,7 +56,7 @@ def infer(call: Call, flat: FloatArray, x: Tensor, h_0: Any, c_0: Any) -> Result
     packed, array, state = call.memory.packed(flat), as_array(x), _state(h_0, c_0)
     config, layout, dropout = call.memory.config, call.layout, call.dropout
     if packed is not None and layout.batch_sizes is None and not dropout:
-        plain = functional.infer(packed, array, state, layout.batch_first)
+        plain = functional.infer(packed, array, state, layout.batch_first, False)
         if plain is not None:
             return _tensors(plain)
     array = readable(array, DTYPES[call.memory.dtype])
