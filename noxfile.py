@@ -13,7 +13,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "native"))
-import sessions  # noqa: F401  # those of the core without Python
+import sessions  # with those of the core without Python
 
 import wheel_folder
 
@@ -69,7 +69,7 @@ def without_torch(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("isa", ["baseline", "avx2", "avx512"])
+@nox.parametrize("isa", sessions.ISAS)
 def isas(session: nox.Session, isa: str) -> None:
     """The suite with an ISA forced; fails where the machine does not have it."""
     session.install(".[test]")
@@ -184,8 +184,8 @@ def bench(session: nox.Session) -> None:
 EMULATED = [
     "test_activations", "test_bits_anywhere", "test_cell", "test_core_border", "test_golden",
     "test_lstm_interface", "test_messages", "test_optim", "test_packing", "test_parameters",
-    "test_plain_calls", "test_random", "test_releases", "test_state_dict", "test_stream",
-    "test_training", "test_reference",
+    "test_plain_calls", "test_precision", "test_quantized", "test_random", "test_releases",
+    "test_state_dict", "test_stream", "test_training", "test_reference",
 ]  # fmt: skip
 EMULATED_SLOWLY = "test_large_sizes"
 

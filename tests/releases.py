@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import lstm_native
-from builders import Array, Case, Results, network, problem, ragged_lengths, run
+from builders import Array, Case, Results, network, problem, ragged_lengths, rounded, run
 from lstm_native import optim
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,6 +38,7 @@ CASES = {
     "projected": Case(6, 14, 33, 66, 2, 1, 35),
     "dropout": Case(6, 7, 5, 9, 3, 2, dropout=0.4),
 }
+ROUNDINGS = ("bfloat16", "int8", "medium")
 OPTIMIZERS = {
     "sgd": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     "adam": (optim.Adam, {"lr": 0.01, "amsgrad": True}),
@@ -75,19 +76,37 @@ def results(case: Case, name: str, ragged: bool) -> Results:
     return run(lstm, *data, lengths=lengths)
 
 
+def rounded_results(case: Case, name: str, rounding: str, ragged: bool) -> list[Array]:
+    """Give the outputs of a case whose weights or products are rounded."""
+    numbers: Any = Numbers(name)
+    lstm, data = rounded(network(case, numbers), rounding), problem(case, numbers)
+    lengths = ragged_lengths(case, numbers) if ragged else None
+    output, state = lstm(data.x, data.state, lengths=lengths)
+    return [output, *state]
+
+
+def digest(arrays: list[Array]) -> str:
+    content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
 def digests() -> dict[str, str]:
     """Hash outputs and gradients of every case in the ISA in use."""
     found = {}
     for name, sizes in CASES.items():
+        for rounding in ROUNDINGS:
+            parts = [rounded_results(sizes, name, rounding, ragged) for ragged in (False, True)]
+            found[f"{name}/{rounding}/outputs"] = digest(
+                [array for part in parts for array in part]
+            )
         for dtype in ("float32", "float64"):
             case = Case(**{**vars(sizes), "dtype": dtype})
-            parts = [results(case, name, ragged) for ragged in (False, True)]
+            runs = [results(case, name, ragged) for ragged in (False, True)]
             for kind, arrays in (
-                ("outputs", [array for part in parts for array in part[:3]]),
-                ("gradients", [array for part in parts for array in part[3:]]),
+                ("outputs", [array for part in runs for array in part[:3]]),
+                ("gradients", [array for part in runs for array in part[3:]]),
             ):
-                content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-                found[f"{name}/{dtype}/{kind}"] = hashlib.sha256(content).hexdigest()[:32]
+                found[f"{name}/{dtype}/{kind}"] = digest(arrays)
     return found
 
 
@@ -98,6 +117,11 @@ def lstm() -> lstm_native.LSTM:
     case = Case(I=3, H=4, L=2, D=2, proj=2, batch_first=True, dropout=0.25, dtype="float64")
     made = network(case, Numbers("lstm"))  # type: ignore[arg-type]
     return made.eval()
+
+
+def quantized() -> lstm_native.LSTM:
+    made = network(Case(I=3, H=4), Numbers("quantized"))  # type: ignore[arg-type]
+    return made.eval().quantize("int8")
 
 
 def cell() -> lstm_native.LSTMCell:
@@ -135,6 +159,7 @@ def states() -> dict[str, Any]:
     """Return what `save` writes, by name of the file."""
     return {
         "lstm": lstm(),
+        "quantized": quantized(),
         "cell": cell(),
         **{name: optimizer(name, 3)[0].state_dict() for name in OPTIMIZERS},
     }

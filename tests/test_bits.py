@@ -23,12 +23,14 @@ from builders import (
     own,
     problem,
     ragged_lengths,
+    rounded,
     run,
 )
 from lstm_native import _core
 
 DTYPES = ("float32", "float64")
 SEED = 97
+NO_SUM = np.zeros(0)
 
 # Each stands for a regime: no work to share, rows shared, units shared, many steps of one row,
 # two directions and layers, a projection, masks.
@@ -117,6 +119,44 @@ def test_ways_of_dealing_work_out(case, ragged, rng, dealing) -> None:
             lstm_native.set_num_threads(threads)
             got = seeded_run(lstm, data, lengths=lengths)
             assert_same(got, expected, f"{name} on {threads} threads")
+
+
+# Of the regimes those whose inference takes other paths.
+every_rounding = pytest.mark.parametrize("rounding", ["bfloat16", "int8", "medium"])
+every_inference = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case(**sizes), id=name)
+        for name, sizes in REGIMES.items()
+        if name not in ("dropout", "one row, small")
+    ],
+)
+
+
+def inference(lstm, data: Problem, **layout) -> Results:
+    output, (h_n, c_n) = lstm(data.x, data.state, **layout)
+    return Results(output, h_n, c_n, *[NO_SUM] * 4)
+
+
+@every_rounding
+@every_inference
+@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
+def test_rounded_weights_however_work_is_dealt_out(case, rounding, ragged, rng, dealing) -> None:
+    lstm, data = rounded(network(case, rng), rounding), problem(case, rng)
+    lengths = ragged_lengths(case, rng) if ragged else None
+    dealing("alone")
+    expected = inference(lstm, data, lengths=lengths)
+    for name in DEALINGS:
+        if is_rows(name, case, ragged):
+            continue
+        dealing(name)
+        for threads in (2, 3, 7):
+            lstm_native.set_num_threads(threads)
+            got = inference(lstm, data, lengths=lengths)
+            assert_same(got, expected, f"{name} on {threads} threads")
+    dealing("any")
+    moved = Problem(shifted(data.x, 5), (shifted(data.state[0], 5), data.state[1]), None, None)
+    assert_same(inference(lstm, moved, lengths=lengths), expected, "5 bytes past a border")
 
 
 def test_an_unknown_way_is_refused() -> None:
@@ -236,7 +276,6 @@ def test_copies_of_the_network(case, training, rng) -> None:
 # A row alone against the same row in a batch. Sizes of the batch around every remainder of the
 # row tile, some large enough to be shared between threads by rows, others by units.
 BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 25, 31, 47, 64, 70)
-NO_SUM = np.zeros(0)
 ROW_CASES = {
     "small": {"T": 9, "I": 5, "H": 7},
     "odd": {"T": 9, "I": 33, "H": 17, "D": 2, "L": 2},
@@ -283,6 +322,21 @@ def test_row_alone_or_in_a_batch(sizes, rng) -> None:
         got = by_row(run(lstm, *rows(data, first, first + batch)))
         expected = Results(*(array[:, first : first + batch] for array in together), NO_SUM)
         assert_same(got, expected, f"batch of {batch} from row {first}")
+
+
+@every_rounding
+@pytest.mark.parametrize("sizes", ROW_CASES.values(), ids=ROW_CASES)
+def test_row_alone_or_in_a_batch_of_rounded_weights(sizes, rounding, rng) -> None:
+    most = max(BATCHES)
+    case = Case(N=most, **sizes)
+    lstm, data = rounded(network(case, rng), rounding), problem(case, rng)
+    alone = [inference(lstm, rows(data, n, n + 1))[:3] for n in range(most)]
+    together = [np.concatenate(parts, axis=1) for parts in zip(*alone, strict=True)]
+    for batch in BATCHES:
+        first = int(rng.integers(most - batch + 1))
+        got = inference(lstm, rows(data, first, first + batch))
+        expected = (array[:, first : first + batch] for array in together)
+        assert_same(got, Results(*expected, *[NO_SUM] * 4), f"batch of {batch} from row {first}")
 
 
 @every_row_case

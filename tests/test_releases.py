@@ -22,6 +22,12 @@ from machine import X86
 
 RELEASES = sorted(path for path in releases.GOLDEN.iterdir() if path.is_dir())
 
+NETWORKS = {
+    "lstm": releases.lstm(),
+    "quantized": releases.quantized(),
+    "cell": releases.cell(),
+}
+
 every_release = pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
 every_format = pytest.mark.parametrize("suffix", [*releases.SUFFIXES, "pickle"])
 
@@ -73,7 +79,7 @@ def test_bits_of_the_other_instruction_sets() -> None:
 @every_release
 @every_format
 def test_networks(folder: Path, suffix: str) -> None:
-    for name, fresh in (("lstm", releases.lstm()), ("cell", releases.cell())):
+    for name, fresh in NETWORKS.items():
         path = folder / f"{name}.{suffix}"
         loaded = read(path) if suffix == "pickle" else type(fresh).from_file(path)
         assert type(loaded) is type(fresh)

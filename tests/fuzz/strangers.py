@@ -22,7 +22,10 @@ Array = np.ndarray[Any, Any]
 HUGE = (2**31, 2**40, 2**62, 2**63 - 1, 2**63, 2**64, 2**70, 10**400)
 INTEGERS = (0, 1, 2, 3, 7, 255, -1, -2, -(2**31), -(2**63), -(10**400), *HUGE)
 FLOATS = (0.0, -0.0, 0.5, 1.0, 1.5, -1.0, 5e-324, 1e308, float("inf"), float("-inf"), float("nan"))
-TEXTS = ("", "x", "weight_ih_l0", "\0", "\ud800", "a" * 300, "any", "rows", "stdout", "right", "é")
+TEXTS = (
+    "", "x", "weight_ih_l0", "\0", "\ud800", "a" * 300, "any", "rows", "stdout", "right", "é",
+    "int8",
+)  # fmt: skip
 
 
 class Lie(Exception):

@@ -23,6 +23,7 @@ int main() try {
   std::printf("kernels: %s\n", lstm_native::active_table().name);
   check_activations();
   check_networks();
+  check_storages();
   std::printf("%d checks, %d failed\n", checked, failed);
   return failed > 0;
 } catch (const std::exception& error) {

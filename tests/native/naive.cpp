@@ -1,5 +1,6 @@
 #include "naive.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace naive {
@@ -162,6 +163,26 @@ void run_row(const Sizes& s, const Problem& problem, int n, Results& r) {
 }
 
 }  // namespace
+
+Problem draw_problem(const Sizes& s, bool ragged, std::mt19937& random) {
+  const auto draw = [&](std::size_t count, double bound) {
+    Array values(count);
+    for (double& v : values) v = static_cast<float>(bound * (random() / 2147483648.0 - 1));
+    return values;
+  };
+  const std::size_t states = s.L * s.D * s.N, frames = s.T * s.N;
+  Problem p;
+  p.parameters = draw(s.parameters(), 1.5 / std::sqrt(std::max(s.H, s.I)));
+  for (int n = 0; n < s.N; ++n)
+    p.length.push_back(ragged && n != s.N / 2 ? static_cast<int>(random() % (s.T + 1)) : s.T);
+  p.x = draw(frames * s.I, 1.5);
+  p.h = draw(states * s.P(), 1);
+  p.c = draw(states * s.H, 1);
+  p.dy = draw(frames * s.D * s.P(), 1);
+  p.dh = draw(states * s.P(), 1);
+  p.dc = draw(states * s.H, 1);
+  return p;
+}
 
 Results run(const Sizes& s, const Problem& problem) {
   Results r{Array(problem.dy.size()),        Array(problem.h.size()), Array(problem.c.size()),

@@ -1,9 +1,10 @@
 // An LSTM in plain loops and doubles: what the library is compared with where there is no Python.
 //
-// Owns: the reference, forward and backward, one row after another.
+// Owns: the reference, forward and backward, one row after another; and made-up problems for it.
 // Must not know: the library.
 #pragma once
 
+#include <random>
 #include <vector>
 
 namespace naive {
@@ -37,6 +38,10 @@ struct Problem {
 struct Results {
   Array y, h, c, dx, dh, dc, d_parameters;
 };
+
+// Every number is exact in float, so that both dtypes see the same ones. Of `ragged` rows one has
+// all T steps.
+Problem draw_problem(const Sizes& sizes, bool ragged, std::mt19937& random);
 
 Results run(const Sizes& sizes, const Problem& problem);
 

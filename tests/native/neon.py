@@ -41,15 +41,16 @@ def loops(code: Code) -> list[list[str]]:
 
 def main(path: str) -> None:
     for scalar, lanes in LANES.items():
-        name = f"Forward<{scalar}>::gate_tile<6, 1>"
-        (tile,) = (code for function, code in functions(path).items() if name in function)
+        plain = rf"Forward<{scalar}, \S*( \S+::)?Plain<{scalar}> ?>::gate_tile<6, 1,"
+        (tile,) = (code for function, code in functions(path).items() if re.search(plain, function))
         count = 0
         for loop in loops(tile):
             sums = sum(bool(re.match(rf"fmla v\d+\.{lanes}", text)) for text in loop)
             if sums < MULTIPLY_ADDS:
                 continue
             stores = sum(bool(re.match(r"st.* \[sp", text)) for text in loop)
-            print(f"{name}: {sums} fmla .{lanes} of {len(loop)} instructions, {stores} stores")
+            what = f"{sums} fmla .{lanes} of {len(loop)} instructions, {stores} stores"
+            print(f"gates of {scalar}: {what}")
             assert stores <= MOST_STORES, "accumulators are spilled"
             count += 1
         assert count == 2, "no loop over x and one over h"

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstring>
 #include <numeric>
-#include <random>
 
 #include "checks.hpp"
 #include "dispatch.hpp"
@@ -41,27 +40,6 @@ template <class T>
 struct Run {
   Values<T> part[7];
 };
-
-naive::Problem make_problem(const naive::Sizes& s, bool ragged, std::mt19937& random) {
-  const auto draw = [&](std::size_t count, double bound) {
-    naive::Array values(count);
-    // Exact in float, so that both dtypes see the same numbers.
-    for (double& v : values) v = static_cast<float>(bound * (random() / 2147483648.0 - 1));
-    return values;
-  };
-  const std::size_t states = s.L * s.D * s.N, frames = s.T * s.N;
-  naive::Problem p;
-  p.parameters = draw(s.parameters(), 1.5 / std::sqrt(std::max(s.H, s.I)));
-  for (int n = 0; n < s.N; ++n)
-    p.length.push_back(ragged && n != s.N / 2 ? static_cast<int>(random() % (s.T + 1)) : s.T);
-  p.x = draw(frames * s.I, 1.5);
-  p.h = draw(states * s.P(), 1);
-  p.c = draw(states * s.H, 1);
-  p.dy = draw(frames * s.D * s.P(), 1);
-  p.dh = draw(states * s.P(), 1);
-  p.dc = draw(states * s.H, 1);
-  return p;
-}
 
 template <class T>
 Values<T> cast(const naive::Array& values) {
@@ -172,7 +150,7 @@ void check_same(const Run<T>& got, const Run<T>& expected, const char* what) {
 template <class T>
 void check_case(const naive::Sizes& s, bool ragged, std::mt19937& random) {
   static const char* const names[] = {"y", "h_n", "c_n", "dx", "dh_0", "dc_0", "d_parameters"};
-  const naive::Problem problem = make_problem(s, ragged, random);
+  const naive::Problem problem = naive::draw_problem(s, ragged, random);
   const naive::Results truth = naive::run(s, problem);
   force_dealing(Dealing::alone);
   set_num_threads(1);

@@ -1,4 +1,4 @@
-// Eight threads use the core at once, for ThreadSanitizer to watch: some share a network, some have
+// Eight threads use the core at once, for ThreadSanitizer to watch: some share networks, some have
 // one of their own and train it, one changes the number of threads, and some calls are given up.
 // Every result must have the bits it has alone. The argument is for how many seconds; the exit code
 // is 1 when any result differs. Build it with LSTM_NATIVE_THREADS=std.
@@ -37,7 +37,7 @@ constexpr Sizes sizes[] = {
 // One network and its input, and what they give.
 class Task {
  public:
-  Task(const Sizes& s, unsigned seed)
+  Task(const Sizes& s, unsigned seed, Storage storage = Storage::plain)
       : sizes_(s),
         config_{s.I, s.H, s.L, true, s.bidirectional, s.proj},
         parameters_(size(config_.parameters())),
@@ -45,7 +45,7 @@ class Task {
     std::mt19937 random(seed);
     for (Values* values : {&parameters_, &x_})
       for (float& v : *values) v = static_cast<float>(random() / 2147483648.0 - 1) * 0.3F;
-    weights_ = std::make_shared<const Weights<float>>(config_, parameters_.data());
+    weights_ = std::make_shared<const Weights<float>>(config_, parameters_.data(), storage);
   }
 
   // y, h and c.
@@ -128,9 +128,24 @@ void expect(const Values& got, const Values& expected) {
   if (!same_bits(got, expected)) ++wrong;
 }
 
-void share(const Task& task, const Values& expected) {
-  while (!over) expect(task.infer(), expected);
-}
+// Networks that several threads call, each with weights of another storage.
+class Shared {
+ public:
+  Shared() {
+    for (const Storage storage : {Storage::plain, Storage::bfloat16, Storage::int8})
+      tasks_.emplace_back(sizes[0], 1, storage);
+    if (multiplies_bfloat16_pairs()) tasks_.emplace_back(sizes[0], 1, Storage::bfloat16_pairs);
+    for (const Task& task : tasks_) expected_.push_back(task.infer());
+  }
+  void use() const {
+    for (std::size_t i = 0; !over; i = (i + 1) % tasks_.size())
+      expect(tasks_[i].infer(), expected_[i]);
+  }
+
+ private:
+  std::vector<Task> tasks_;
+  std::vector<Values> expected_;
+};
 
 void train(const Sizes& s, unsigned seed) {
   const Task task(s, seed);
@@ -145,10 +160,12 @@ void train(const Sizes& s, unsigned seed) {
 // Calls that are told to stop the first time they ask.
 void give_up() {
   const Task task({4000, 8, 12, 24, 2, true, 0, 50}, 7);
+  const Task bytes({4000, 8, 12, 24, 2, true, 16, 0}, 7, Storage::int8);
   while (!over) {
     const Stoppable call([](void*) { return true; }, nullptr);
     Generator generator(7);
     task.train(generator);
+    bytes.infer();
     if (call.stopped()) ++given_up;
   }
 }
@@ -168,10 +185,9 @@ int main(int argc, char** argv) try {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 10;
   choose_table();
   ignore_crowding(true);
-  const Task shared(sizes[0], 1);
-  const Values expected = shared.infer();
+  const Shared shared;
   std::vector<std::thread> threads;
-  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { share(shared, expected); });
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { shared.use(); });
   for (unsigned i = 0; i < 4; ++i) threads.emplace_back([i] { train(sizes[i], i + 1); });
   threads.emplace_back(give_up);
   threads.emplace_back(change_threads);

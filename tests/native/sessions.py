@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nox
 
+ISAS = ["baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"]  # of x86-64
+
 
 def native_build(session: nox.Session, *options: str) -> Path:
     """Build tests/native without Python; where its program and the objects are."""
@@ -28,7 +30,7 @@ def native_build(session: nox.Session, *options: str) -> Path:
 def native(session: nox.Session) -> None:
     """The core's own test on this machine, with each ISA."""
     build = native_build(session)
-    for isa in session.posargs or ["baseline", "avx2", "avx512"]:
+    for isa in session.posargs or ISAS:
         session.run(str(build / "native_test"), external=True, env={"LSTM_NATIVE_ISA": isa})
 
 
@@ -107,5 +109,5 @@ def libcxx(session: nox.Session) -> None:
         session, "-DLSTM_NATIVE_THREADS=std", "-DCMAKE_CXX_FLAGS=-stdlib=libc++",
         f"-DCMAKE_CXX_COMPILER={find_clang()}",
     )  # fmt: skip
-    for isa in session.posargs or ["baseline", "avx2", "avx512"]:
+    for isa in session.posargs or ISAS:
         session.run(str(build / "native_test"), external=True, env={"LSTM_NATIVE_ISA": isa})

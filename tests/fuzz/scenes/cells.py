@@ -14,7 +14,7 @@ from fuzz.arrays import normal
 from fuzz.calls import Call, Fault, documented, same
 from fuzz.choices import Choices
 from fuzz.scenes import Scene
-from fuzz.scenes.networks import tame
+from fuzz.scenes.networks import STORAGES, tame
 from lstm_native import LSTM, LSTMCell, Stream
 
 
@@ -30,16 +30,20 @@ class CellScene(Scene):
         self.cell = LSTMCell(self.I, self.H, not choices.chance(4), dtype=self.dtype)
         if choices.below(2):
             self.cell.eval()
+        if self.dtype is np.float32 and choices.chance(4):
+            self.cell.quantize(choices.pick(STORAGES))
         self.rows = (choices.below(3),) if choices.below(2) else ()
         self.tapes: list[Any] = []
 
     def state(self) -> Any:
         tapes = [(tape.consumed, tape.nbytes) for tape in self.tapes]
-        return self.cell.flat_parameters.tobytes(), self.cell.training, tapes
+        modes = self.cell.training, self.cell.quantized
+        return self.cell.flat_parameters.tobytes(), modes, tapes
 
     def usable(self) -> None:
         x = normal(self.choices, (2, self.I), self.dtype)
         twin = LSTMCell.from_state_dict(self.cell.state_dict())
+        twin.train(self.cell.training).quantize(self.cell.quantized)
         if not same(self.cell(x), twin(x)):
             raise Fault("the cell computes something else after a failed call")
 
@@ -54,11 +58,18 @@ class CellScene(Scene):
         return Call(function, self.input(), raises, True, tolerant=True, name="LSTMCell.__call__")
 
     def record(self) -> Call:
-        # As a call, which its docstring says.
-        return Call(self.cell.record, self.input(), documented(LSTMCell.__call__), tolerant=True)
+        return Call(
+            self.cell.record, self.input(), documented(LSTMCell.record), tolerant=True,
+            right=self.recordable(),
+        )  # fmt: skip
+
+    def recordable(self) -> bool:
+        return self.cell.training or self.cell.quantized is None
 
     def backward(self) -> Call:
         arguments = self.input()
+        if not self.recordable():
+            self.cell.train()
         (h, c), tape = self.cell.record(**arguments)
         used = self.choices.chance(6)
         if used:
@@ -83,6 +94,8 @@ class CellScene(Scene):
         x, hx = call.arguments["x"], call.arguments.get("hx")
         if call.function != self.cell.__call__ or self.H == 0 or not tame((x, hx)):
             return
+        if not self.recordable():  # rounded, which networks are compared with
+            return
         lstm = {f"{name}_l0": value for name, value in self.cell.state_dict().items()}
         axes = (None,) if x.ndim == 2 else (None, None)
         state = (None, None) if hx is None else (hx[0][axes], hx[1][axes])
@@ -106,6 +119,8 @@ class StreamScene(Scene):
         self.dtype = choices.pick((np.float32, np.float64))
         proj = choices.below(self.H) if choices.chance(3) else 0
         self.lstm = LSTM(self.I, self.H, 1 + choices.below(2), proj_size=proj, dtype=self.dtype)
+        if self.dtype is np.float32 and choices.chance(4):
+            self.lstm.quantize(choices.pick(STORAGES))
         self.stream = self.lstm.eval().stream(self.N)
         self.stream.step(normal(choices, (self.N, self.I), self.dtype))
         self.held = self.stream.state

@@ -46,6 +46,9 @@ class CoreScene(Scene):
         ))  # fmt: skip
         self.flat = normal(choices, (_core.parameter_count(**self.network),), self.dtype)
         self.weights = _core.pack(self.flat, **self.network)
+        storage = choices.pick(("bfloat16", "int8")) if choices.chance(3) else None
+        self.storage = storage if self.dtype is np.float32 else None
+        self.rounded = _core.pack(self.flat, **self.network, storage=self.storage)
         self.engine = _core.Generator(3)
         self.tape: Any = None
 
@@ -59,13 +62,13 @@ class CoreScene(Scene):
     # --- the network ---
 
     def pack(self) -> Call:
-        arguments = {"parameters": self.flat, **self.network}
+        arguments = {"parameters": self.flat, **self.network, "storage": self.storage}
         if self.choices.chance(6):
             arguments["num_layers"] = 2**40
         return Call(_core.pack, arguments, REFUSED, right=arguments["num_layers"] == self.L)
 
     def use_packed(self) -> Call:
-        arguments = {"panels": self.weights.panels(), **self.network}
+        arguments = {"panels": self.rounded.panels(), **self.network, "storage": self.storage}
 
         def use_and_run(**given: Any) -> Any:
             call = self.step()
@@ -101,11 +104,14 @@ class CoreScene(Scene):
         }
 
     def forward(self) -> Call:
-        return Call(_core.forward, self.sequences(), REFUSED)
+        return Call(_core.forward, {**self.sequences(), "weights": self.rounded}, REFUSED)
 
     def record(self) -> Call:
         arguments = {**self.sequences(), "checkpoint": self.choices.pick((None, 1, 3))}
-        return Call(_core.record, arguments, REFUSED)
+        right = self.storage is None or not self.choices.chance(8)
+        if not right:
+            arguments["weights"] = self.rounded
+        return Call(_core.record, arguments, REFUSED, right=right)
 
     def backward(self) -> Call:
         given = {**self.sequences(), "checkpoint": self.choices.pick((None, 1))}
@@ -126,7 +132,7 @@ class CoreScene(Scene):
 
     def step(self) -> Call:
         arguments = {
-            "weights": self.weights,
+            "weights": self.rounded,
             "x": self.array(self.N, self.I),
             "y": self.array(self.N, self.P),
             "h": self.array(self.L, self.N, self.P),
@@ -142,22 +148,24 @@ class CoreScene(Scene):
         first = self.choices.chance(2)
         shape = (self.N, self.T, self.I) if first else (self.T, self.N, self.I)
         arguments = {
-            "weights": self.weights, "x": self.array(*shape),
+            "weights": self.rounded, "x": self.array(*shape),
             "hx": None if self.choices.chance(2) else hx, "batch_first": first,
+            "follows": self.choices.chance(2),
         }  # fmt: skip
         return Call(_core.infer, arguments, REFUSED)
 
     def infer_cell(self) -> Call:
         # Of any weights: those of a stack have more than a cell's states.
         hx = self.array(self.N, self.H), self.array(self.N, self.H)
-        given = {"weights": self.weights, "x": self.array(self.N, self.I), "hx": hx}
+        given = {"weights": self.rounded, "x": self.array(self.N, self.I), "hx": hx}
+        given["follows"] = self.choices.chance(2)
         return Call(_core.infer_cell, given, REFUSED, right=False)
 
     # --- streams ---
 
     def stream(self) -> Call:
         arguments = {
-            "weights": self.weights,
+            "weights": self.rounded,
             "h": self.array(self.L, self.N, self.P),
             "c": self.array(self.L, self.N, self.H),
         }

@@ -11,11 +11,13 @@ import os
 import pickle
 from typing import Any, ClassVar
 
+import numpy as np
+
 import lstm_native
 from fuzz.arrays import normal
 from fuzz.calls import Call, documented
 from fuzz.choices import Choices
-from fuzz.scenes.networks import NetworkScene
+from fuzz.scenes.networks import PRECISIONS, STORAGES, NetworkScene
 from lstm_native import LSTM, LSTMCell
 
 SETTER = (ValueError, AttributeError)  # of a value; of a name the network does not have
@@ -28,19 +30,20 @@ class ModuleScene(NetworkScene):
     calls: ClassVar[tuple[str, ...]] = (
         "construct", "construct", "construct_cell", "assign", "assign", "option", "load",
         "load", "from_state_dict", "from_cell", "mode", "views", "named", "unpickle", "stream",
-        "find", "setstate",
+        "find", "setstate", "quantize",
     )  # fmt: skip
 
     def construct(self) -> Call:
         arguments = {
             "input_size": self.I, "hidden_size": self.H, "num_layers": 1 + self.choices.below(2),
             "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False,
-            "proj_size": 0, "dtype": self.dtype,
+            "proj_size": 0, "dtype": self.dtype, "precision": "medium",
         }  # fmt: skip
         return Call(LSTM, arguments, documented(LSTM))
 
     def construct_cell(self) -> Call:
         arguments = {"input_size": self.I, "hidden_size": self.H, "bias": True, "dtype": "f4"}
+        arguments["precision"] = self.choices.pick((*PRECISIONS, None))
         return Call(LSTMCell, arguments, documented(LSTMCell))
 
     def assign(self) -> Call:
@@ -53,9 +56,19 @@ class ModuleScene(NetworkScene):
         value: Any
         name, value = self.choices.pick((
             ("training", True), ("batch_first", True), ("dropout", 0.5),
-            ("generator", lstm_native.Generator()),
+            ("generator", lstm_native.Generator()), ("quantized", self.storage()),
+            ("precision", self.choices.pick((*PRECISIONS, None))),
         ))  # fmt: skip
         return Call(self.set, {"name": name, "value": value}, SETTER)
+
+    def storage(self) -> str | None:
+        return self.choices.pick((*STORAGES, None)) if self.dtype is np.float32 else None
+
+    def quantize(self) -> Call:
+        weights = self.choices.pick((*STORAGES, None))
+        right = weights is None or self.dtype is np.float32
+        arguments = {"weights": weights}
+        return Call(self.lstm.quantize, arguments, documented(LSTM.quantize), right=right)
 
     def set(self, name: Any, value: Any) -> None:
         setattr(self.lstm, name, value)
@@ -144,6 +157,10 @@ class FileScene(NetworkScene):
     def from_file(self) -> Call:
         arguments = {"path": self.path, "prefix": "", "batch_first": True, "dropout": 0.5}
         arguments["mmap"] = self.mapped
+        if self.dtype is np.float32 and self.choices.chance(3):
+            arguments["quantized"] = self.choices.pick((*STORAGES, None))
+        if self.choices.chance(3):
+            arguments["precision"] = self.choices.pick((*PRECISIONS, None))
         return Call(LSTM.from_file, arguments, documented(LSTM.from_file))
 
 

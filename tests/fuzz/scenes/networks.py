@@ -21,6 +21,8 @@ from lstm_native import LSTM, Gradients, LSTMCell, PackedSequence, pack_padded_s
 from lstm_native.random import default_generator
 
 Array = np.ndarray[Any, Any]
+STORAGES = ("bfloat16", "int8")
+PRECISIONS = ("highest", "high", "medium")
 
 
 class NetworkScene(Scene):
@@ -48,16 +50,21 @@ class NetworkScene(Scene):
         )  # fmt: skip
         if choices.below(2):
             self.lstm.eval()
+        if self.dtype is np.float32 and choices.chance(4):
+            self.lstm.quantize(choices.pick(STORAGES))
+        if choices.chance(4):
+            self.lstm.precision = choices.pick(PRECISIONS)
         self.states = (L * D, self.N, proj or self.H), (L * D, self.N, self.H)
         self.tapes: list[Any] = []
 
     def state(self) -> Any:
         lstm = self.lstm
         modes = lstm.training, lstm.batch_first, lstm.dropout, lstm.generator
+        rounding = lstm.quantized, lstm.precision
         flags = lstm.flat_parameters.flags.writeable, lstm.weight_hh_l0.flags.writeable
         drawn = [g._engine.get_state() for g in (default_generator, lstm.generator) if g]
         tapes = [(tape.consumed, tape.nbytes) for tape in self.tapes]
-        return lstm.flat_parameters.tobytes(), modes, flags, drawn, tapes
+        return lstm.flat_parameters.tobytes(), modes, rounding, flags, drawn, tapes
 
     def before_repeating(self) -> None:
         lstm_native.manual_seed(3)
@@ -67,7 +74,7 @@ class NetworkScene(Scene):
         lstm, x = self.lstm, normal(self.choices, (2, 1, self.I), self.dtype)
         twin = LSTM.from_state_dict(lstm.state_dict(), batch_first=lstm.batch_first)
         twin.dropout, twin.generator = lstm.dropout, lstm.generator
-        twin.train(lstm.training)
+        twin.train(lstm.training).quantize(lstm.quantized).precision = lstm.precision
         results = []
         for network in (lstm, twin):
             (lstm.generator or default_generator).manual_seed(4)
@@ -89,11 +96,17 @@ class NetworkScene(Scene):
         if self.choices.chance(3):
             arguments["checkpoint"] = self.choices.pick((1, 2, 1000))
         return Call(
-            self.lstm.record, arguments, documented(LSTM.record), tolerant=True, name="LSTM.record"
-        )
+            self.lstm.record, arguments, documented(LSTM.record), tolerant=True,
+            right=self.recordable(), name="LSTM.record",
+        )  # fmt: skip
+
+    def recordable(self) -> bool:
+        return self.lstm.training or self.lstm.quantized is None
 
     def backward(self) -> Call:
         choices, arguments = self.choices, self.input()
+        if not self.recordable():
+            self.lstm.train()
         if choices.chance(3):
             arguments["checkpoint"] = 1
         lstm_native.manual_seed(3)
@@ -109,7 +122,7 @@ class NetworkScene(Scene):
             given["into"] = np.ones_like(self.lstm.flat_parameters)
 
         def afterwards() -> None:
-            if tape.consumed:
+            if tape.consumed or not self.recordable():
                 return
             gradient = self.like(output)
             lstm_native.manual_seed(3)
@@ -126,6 +139,8 @@ class NetworkScene(Scene):
 
     def race(self) -> Call:
         """Two threads use one tape: one of them gets the gradients."""
+        if not self.recordable():
+            self.lstm.train()
         output, _, tape = self.lstm.record(**self.input())
         gradient, results = self.like(output), []
 
@@ -216,14 +231,28 @@ class NetworkScene(Scene):
         lengths = call.arguments.get("lengths")
         lengths = None if lengths is None else np.asarray(lengths)
         try:
-            run = reference.forward(lstm.state_dict(), dense, *state, lengths, resets=resets)
+            run = reference.forward(self.multiplied(), dense, *state, lengths, resets=resets)
         except (ValueError, IndexError, TypeError) as error:
             raise Fault(f"{call} means nothing, and succeeded: {error}") from error
         expected = run.output, run.h_n, run.c_n
+        numbers = lstm.training or not self.rounds_frames()
         got = [a[:, None] for a in (output, *result[1])] if one else [major(output), *result[1]]
         for ours, theirs in zip(got, expected, strict=True):
-            if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
+            near = not numbers or np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+            if ours.shape != theirs.shape or not near:
                 raise Fault(f"{call} gave other numbers than the equations")
+
+    def rounds_frames(self) -> bool:
+        if self.lstm.quantized is None:
+            return self.dtype is np.float32 and self.lstm.precision == "medium"
+        return self.lstm.quantized == "int8"
+
+    def multiplied(self) -> dict[str, Any]:
+        """The parameters that a call computes with, where frames are not rounded as well."""
+        state = self.lstm.state_dict()
+        if self.lstm.training or self.lstm.quantized is None:
+            return state
+        return {n: a if "bias" in n else reference.bfloat16(a.copy()) for n, a in state.items()}
 
 
 def tame(arrays: Any) -> bool:

@@ -25,7 +25,8 @@ class RuntimeScene(Scene):
     """A generator after some draws, and the settings of the process."""
 
     calls: ClassVar[tuple[str, ...]] = (
-        "seed", "default_seed", "set_state", "set_state", "unpickle", "threads", "config",
+        "seed", "default_seed", "set_state", "set_state", "unpickle", "threads", "precision",
+        "block", "config",
     )  # fmt: skip
 
     def __init__(self, choices: Choices) -> None:
@@ -35,7 +36,8 @@ class RuntimeScene(Scene):
 
     def state(self) -> Any:
         drawn = [g._engine.get_state() for g in (self.generator, default_generator)]
-        return drawn, self.generator.initial_seed(), runtime.get_num_threads()
+        settings = runtime.get_num_threads(), lstm_native.get_float32_matmul_precision()
+        return drawn, self.generator.initial_seed(), settings
 
     def seed(self) -> Call:
         raises = documented(Generator.manual_seed)
@@ -71,6 +73,28 @@ class RuntimeScene(Scene):
             runtime.set_num_threads(before)
 
         return Call(set_and_restore, {"num_threads": 1}, documented(runtime.set_num_threads))
+
+    def precision(self) -> Call:
+        before = lstm_native.get_float32_matmul_precision()
+
+        def set_and_restore(precision: Any) -> None:
+            lstm_native.set_float32_matmul_precision(precision)
+            lstm_native.set_float32_matmul_precision(before)
+
+        raises = documented(lstm_native.set_float32_matmul_precision)
+        return Call(set_and_restore, {"precision": "medium"}, raises)
+
+    def block(self) -> Call:
+        before = lstm_native.get_float32_matmul_precision()
+
+        def enter_and_leave(precision: Any) -> None:
+            with lstm_native.float32_matmul_precision(precision):
+                self.lstm(np.zeros((3, 4), np.float32))
+            if lstm_native.get_float32_matmul_precision() != before:
+                raise Fault("a block left its precision behind")
+
+        raises = documented(lstm_native.float32_matmul_precision)
+        return Call(enter_and_leave, {"precision": "medium"}, raises)
 
     def config(self) -> Call:
         def show(mode: Any) -> None:
