@@ -32,6 +32,7 @@ try:
     import pictures
     import sound
     from lstm_native import LSTM, load
+    from lstm_native.parameters import Precision, Storage
 except ModuleNotFoundError as lost:
     raise missing(lost.name) from None
 
@@ -56,11 +57,18 @@ def convolve(x: Floats, weight: Floats, stride: int = 1, padding: int = 0) -> Fl
 class Detector:
     """Silero VAD on one stream of sound."""
 
-    def __init__(self, weights: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Any],
+        quantized: Storage | None = None,
+        precision: Precision | None = None,
+    ) -> None:
         # The package holds a cell, whose parameters lack the layer in their names.
         cell = {f"{name}_l0": array for name, array in weights.items() if "decoder.rnn." in name}
         self._weights = weights
-        self._stream = LSTM.from_state_dict(cell, prefix="_model.decoder.rnn.").stream()
+        lstm = LSTM.from_state_dict(cell, prefix="_model.decoder.rnn.")
+        lstm.quantized, lstm.precision = quantized, precision
+        self._stream = lstm.stream()
         self._context = np.zeros(CONTEXT, np.float32)
 
     def features(self, window: Floats) -> Floats:
