@@ -14,6 +14,7 @@ import pytest
 
 import lstm_native
 from builders import Case, Results, network, problem, ragged_lengths, run
+from exhaustive.ulp import computing
 from machine import SANITIZED
 
 TESTS = Path(__file__).parent
@@ -81,7 +82,10 @@ def test_agrees_with_the_one_in_use(isa, tmp_path) -> None:
 @pytest.mark.skipif("LSTM_NATIVE_ISA" in os.environ, reason="one instruction set was asked for")
 @pytest.mark.parametrize("isa", [isa for isa in AVAILABLE if isa != lstm_native.isa()])
 def test_same_bits_within(isa) -> None:
-    done = start(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", *BITS)
+    # Where all but the kernels of rounded products are those in use, the others were tried already.
+    own = computing(isa) != computing(lstm_native.isa())
+    chosen = BITS if own else (BITS[0], "-k", "rounded")
+    done = start(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
