@@ -202,6 +202,25 @@ def test_weights_that_are_refused(weights: Any, text: str) -> None:
         LSTMRegressor().fit(X, [1, 2, 3, 4], sample_weight=weights)
 
 
+class Three:
+    """A sequence whose length lies."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> float:
+        if index >= 3:
+            raise IndexError
+        return 1.0
+
+
+def test_lengths_that_lie() -> None:
+    X, _ = ragged(4)
+    for given in ({"y": [1, 2, 3, 4], "sample_weight": Three()}, {"y": Three()}):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            LSTMRegressor(**QUICK).fit(X, **given)
+
+
 def test_numbers_may_be_objects() -> None:
     X, _ = ragged(4)
     y, weights = [Fraction(1, 2), Decimal(3), True, np.float16(2)], [1, 2, 3, 4]

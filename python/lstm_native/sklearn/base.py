@@ -150,7 +150,8 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             if given is not None:
                 check_consistent_length(data, given)
         targets = self._targets(y, settings, known, goes_on=goes_on)
-        counted = self._weights(sample_weight, targets)
+        counted = self._weights(sample_weight)
+        check_consistent_length(data, targets, counted)  # what came of them: a length may lie
         random, division = self._generators(goes_on)
         # The same sequences as before are held out, else the score would be of what was learned.
         rows, held_out = self._divided(targets, settings, division if goes_on else random)
@@ -233,7 +234,7 @@ class LSTMEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                     "set it back, or fit anew with warm_start=False"
                 )
 
-    def _weights(self, sample_weight: ArrayLike | None, targets: Array) -> Array | None:
+    def _weights(self, sample_weight: ArrayLike | None) -> Array | None:
         if sample_weight is None:
             return None
         with numbers(sample_weight, "sample_weight"):
