@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
-import openvino
 import torch
 
 import lstm_native
@@ -29,7 +28,7 @@ from bench.problem import Floats, Problem
 from bench.shapes import Shape
 from bench.sides import Runner, onnx_graph
 from bench.sides.onnx_runtime import OnnxRuntime
-from bench.sides.open_vino import OpenVino
+from bench.sides.open_vino import OpenVino, compiled
 from bench.sides.ours import Ours
 from bench.sides.pytorch import PyTorch
 from lstm_native.parameters import Precision, Storage
@@ -116,26 +115,6 @@ def onnx_runtime_int8(problem: Problem, threads: int) -> Runner:
     )
 
 
-def openvino_bfloat16(problem: Problem, threads: int) -> Runner:
-    """OpenVINO with its hint of bfloat16."""
-    core = openvino.Core()
-    model = core.read_model(onnx_graph.graph(problem).SerializeToString())
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16",
-        "NUM_STREAMS": "1",
-        "INFERENCE_NUM_THREADS": threads,
-    }
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    feeds = onnx_graph.feeds(problem)
-
-    def answers(result: Any) -> dict[str, Floats]:
-        outputs = [np.asarray(result[place]) for place in range(len(result))]
-        return onnx_graph.states(problem.shape, outputs)
-
-    return Runner(lambda: request.infer(feeds, share_inputs=True), answers)
-
-
 def runners(problem: Problem, threads: int) -> Iterator[tuple[str, Runner]]:
     """Everybody who can do a row, by the names of the table's columns."""
     lstm_native.set_num_threads(threads)
@@ -150,7 +129,7 @@ def runners(problem: Problem, threads: int) -> Iterator[tuple[str, Runner]]:
     yield "onnxruntime float32", OnnxRuntime().prepare(problem, "forward", threads)
     yield "onnxruntime int8", onnx_runtime_int8(problem, threads)
     yield "openvino float32", OpenVino().prepare(problem, "forward", threads)
-    yield "openvino bfloat16", openvino_bfloat16(problem, threads)
+    yield "openvino bfloat16", compiled(problem, threads, "bf16")
 
 
 def exact(problem: Problem) -> Floats:

@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 
+from fuzz.strangers import Sequence3
 from lstm_native.sklearn import LSTMClassifier, LSTMRegressor
 from sequences import QUICK, bits, objects, padded, ragged
 
@@ -202,21 +203,9 @@ def test_weights_that_are_refused(weights: Any, text: str) -> None:
         LSTMRegressor().fit(X, [1, 2, 3, 4], sample_weight=weights)
 
 
-class Three:
-    """A sequence whose length lies."""
-
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index: int) -> float:
-        if index >= 3:
-            raise IndexError
-        return 1.0
-
-
 def test_lengths_that_lie() -> None:
-    X, _ = ragged(4)
-    for given in ({"y": [1, 2, 3, 4], "sample_weight": Three()}, {"y": Three()}):
+    X, _ = ragged(5)
+    for given in ({"y": [1, 2, 3, 4, 5], "sample_weight": Sequence3()}, {"y": Sequence3()}):
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             LSTMRegressor(**QUICK).fit(X, **given)
 

@@ -27,22 +27,27 @@ class OpenVino:
 
     def prepare(self, problem: Problem, mode: Mode, threads: int) -> Runner:
         """Read the graph and compile it for so many threads."""
-        core = openvino.Core()
-        model = core.read_model(onnx_graph.graph(problem).SerializeToString())
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        request = core.compile_model(model, "CPU", settings).create_infer_request()
-        feeds = onnx_graph.feeds(problem)
+        return compiled(problem, threads, "f32")
 
-        def answers(result: Any) -> dict[str, Floats]:
-            outputs = [np.asarray(result[place]) for place in range(len(result))]
-            return onnx_graph.states(problem.shape, outputs)
 
-        return Runner(lambda: request.infer(feeds, share_inputs=True), answers)
+def compiled(problem: Problem, threads: int, precision: str) -> Runner:
+    """The graph with a hint of precision, for so many threads."""
+    core = openvino.Core()
+    model = core.read_model(onnx_graph.graph(problem).SerializeToString())
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    feeds = onnx_graph.feeds(problem)
+
+    def answers(result: Any) -> dict[str, Floats]:
+        outputs = [np.asarray(result[place]) for place in range(len(result))]
+        return onnx_graph.states(problem.shape, outputs)
+
+    return Runner(lambda: request.infer(feeds, share_inputs=True), answers)
 
 
 SIDE: Side = OpenVino()

@@ -155,8 +155,8 @@ class Memory:
         """Let the next call pack; the lock is held."""
         self._changes += 1
         self._packed = None
-        self._follows = self._storage is None and self._precision is None
-        self._follows = self._follows and self._dtype == np.float32
+        settings = self._storage, self._precision
+        self._follows = self._dtype == np.float32 and settings == (None, None)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
