@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import lstm_native
 from lstm_native import LSTM, LSTMCell, float32_matmul_precision, save
+from lstm_native.__main__ import main
 from lstm_native.runtime import multiplies_bfloat16_pairs
 
 F32 = np.float32
@@ -265,3 +266,36 @@ def test_what_show_config_says() -> None:
     for name, text in said.items():
         with float32_matmul_precision(name):  # type: ignore[arg-type]
             assert lstm_native.show_config("dicts")["float32 matmul precision"] == text
+
+
+def test_a_call_after_recording_is_rounded_again(x: NDArray[F32]) -> None:
+    """Also where nothing was packed before, and whoever says it."""
+    for own in ("medium", None):
+        lstm = LSTM(6, 40).eval()
+        exact, _ = lstm(x)
+        lstm.precision = own  # type: ignore[assignment]
+        with float32_matmul_precision("medium"):
+            recorded, _, _ = lstm.record(x)
+            assert not differ(recorded, exact)
+            assert rounded(lstm(x)[0], exact)
+
+
+def test_networks_that_say_it_themselves_do_not_look_at_the_setting() -> None:
+    """Else every call of theirs would go the long way under another one."""
+    lstm = LSTM(6, 40)
+    assert lstm._follows
+    lstm.precision = "highest"
+    assert not lstm._follows
+    lstm.precision = None
+    assert lstm._follows
+    assert not lstm.quantize("int8")._follows
+    assert lstm.quantize(None)._follows
+    assert not LSTM(6, 40, dtype=np.float64)._follows
+
+
+def test_converting_keeps_what_the_file_tells(tmp_path: Path) -> None:
+    lstm = LSTM(6, 40, precision="medium").quantize("int8")
+    save(tmp_path / "a.npz", lstm.state_dict(prefix="enc."), lstm.metadata("enc."))
+    given = ["convert", f"{tmp_path / 'a.npz'}", f"{tmp_path / 'b.npz'}", "--prefix", "enc."]
+    assert main(given) == 0
+    assert repr(LSTM.from_file(tmp_path / "b.npz")) == repr(lstm)
