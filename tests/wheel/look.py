@@ -17,7 +17,7 @@ from zipfile import ZipFile
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-# README says "about 1 MB"; for musl there is a copy of GCC's C++ library.
+# README says "about 1.3 MB"; for musl there is a copy of GCC's C++ library.
 MEGABYTES, MEGABYTES_FOR_MUSL = 1.5, 3
 # What a component is called in a bill -> where its licence text lies.
 LICENCES = {
