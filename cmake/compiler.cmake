@@ -1,8 +1,8 @@
 # Flags of the compilers and linkers the project knows: GCC and Clang, Microsoft's cl and clang-cl,
 # which is Clang behind the options of cl.
 #
-# Sets: x86, and the lists warnings, kernel_flags, avx2_flags, avx512_flags, vnni_flags, bf16_flags,
-# module_flags, module_link_flags. Must not know: targets, or what they are made of.
+# Sets: x86, amx, and the lists warnings, kernel_flags, avx2_flags, avx512_flags, vnni_flags,
+# bf16_flags, amx_flags, module_flags, module_link_flags. Must not know: targets, or what they are made of.
 
 # Whether for x86-64. On macOS one compiler builds for either CPU; which one is asked of it.
 if(APPLE AND CMAKE_OSX_ARCHITECTURES)
@@ -23,6 +23,13 @@ set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mfma)
 set(vnni_flags -mavx512vnni)  # beside those of avx512
 set(bf16_flags -mavx512bf16)
+# Linux alone: macOS has no CPU with tiles, and on Windows nobody has tried.
+set(amx_flags -mamx-tile -mamx-bf16)
+set(amx)
+if(x86 AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag("${amx_flags}" amx)
+endif()
 set(exports)
 if(MSVC)
   set(warnings /W3)

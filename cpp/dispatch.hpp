@@ -1,7 +1,7 @@
 // Which ISA runs.
 //
 // Owns: the choice among the kernel tables, made once, when the module is imported; the precision
-// set for all, at any time. Must not know: what the kernels compute.
+// set for all, at any time, and what it comes to here. Must not know: what the kernels compute.
 #pragma once
 
 #include <string>
@@ -36,14 +36,24 @@ inline const Kernels<double>& kernels<double>() {
 
 // The active kernels for weights that are multiplied with rounded rows, null for others.
 const RoundedKernels* rounded_kernels(Storage storage);
-inline bool multiplies_bfloat16_pairs() { return active_table().bfloat16_pairs.forward; }
+
+// Whether weights stored so can be multiplied here. For parts it asks the operating system for
+// tiles, the first time.
+bool multiplies(Storage storage);
 
 // torch's names: how exactly float32 is multiplied by those who do not say it themselves.
 enum class Precision { highest, high, medium };
 void set_precision(Precision precision);
 Precision precision();
 
-// What their weights are packed as: bfloat16_pairs for medium, where they can be multiplied.
-Storage storage_by_precision();
+// Whether "highest" is float32 times float32, with the bits of other CPUs of the kind; else it may
+// be three parts, where there are tiles.
+void set_reproducible(bool reproducible);
+void read_reproducible();  // from LSTM_NATIVE_REPRODUCIBLE; what is not 0 or 1 is
+                           // std::invalid_argument
+bool reproducible();
+
+// What weights are stored as to be multiplied so, on this CPU.
+Storage storage_by(Precision precision);
 
 }  // namespace lstm_native

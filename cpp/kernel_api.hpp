@@ -49,14 +49,25 @@ struct Part {
 };
 
 // How a packed weight is stored: as a T; or, where T is float, as a bfloat16 or as a byte and a
-// scale that a row of the plain matrix has in common. Then a T of the panels holds the weights of
-// two or four rows of k. int8 and bfloat16_pairs are multiplied with rows rounded alike.
-enum class Storage { plain, bfloat16, bfloat16_pairs, int8 };
+// scale that a row of the plain matrix has in common, a T of the panels holding the weights of two
+// or four rows of k; or as the sum of bfloat16 parts, in tiles of 32 rows of k and 16 columns, of
+// which the last of a panel's rows are filled up with zeros. All but plain and bfloat16 are
+// multiplied with rows rounded alike.
+enum class Storage { plain, bfloat16, bfloat16_pairs, int8, one_part, two_parts, three_parts };
 
-// Rows of k that a scalar of the panels holds.
+// Rows of k that a scalar of the panels holds, but for weights in parts.
 constexpr Index rows_in_one(Storage storage) {
   return storage == Storage::plain ? 1 : storage == Storage::int8 ? 4 : 2;
 }
+
+// The number of parts; 0 for the others.
+constexpr Index parts_of(Storage storage) {
+  return storage < Storage::one_part
+             ? 0
+             : 1 + static_cast<Index>(storage) - static_cast<Index>(Storage::one_part);
+}
+constexpr Index tile_depth = 32;   // rows of k
+constexpr Index tile_height = 16;  // rows of the panels, of two rows of k each; as many columns
 
 // Weights of one layer and direction, in the order the tile reads them. With V the packet width,
 // blocks = ceil(H / V):
@@ -68,7 +79,8 @@ struct PackedLayer {
   bool projected;
   Storage storage;
   Index input_rows, output_rows, hidden_rows;  // of T that hold I, P and H rows
-  T* gates;              // [blocks][input_rows + output_rows][4 gates][V], units past H are zero
+  T* gates;              // [blocks][input_rows + output_rows][4 gates][V], units past H are zero;
+                         // in parts: tiles of 16 rows by depth, part and gate
   T* bias;               // [blocks][4 gates][V], bias_ih + bias_hh
   T* projection;         // panels of W_hr^T: hidden_rows rows, P columns; null without projection
   T* input_scales;       // int8: [blocks][4 gates][V], of W_ih, else null
@@ -202,10 +214,13 @@ struct Kernels {
 
 // Products of rounded weights and rounded rows.
 struct RoundedKernels {
+  Index max_rows;  // of the largest tile
   // Words of a rounded row of `count` features. A thread's scratch holds such rows of x, of its
   // rows or of ahead_frames, and after them, for each of its rows, the longer of h and the cell's
-  // output.
+  // output, and for max_rows more: a tile may read past the last row.
   Index (*row_size)(Index count);
+  // Plain packed weights into those of this storage.
+  void (*compress)(const PackedLayer<float>&, const PackedLayer<float>&, Part);
   void (*forward)(const ForwardPass<float>&, Part);
 };
 
@@ -213,9 +228,10 @@ struct KernelTable {
   const char* name;
   Kernels<float> f32;
   Kernels<double> f64;
-  // Plain packed weights into those of another storage.
+  // Plain packed weights into bfloat16.
   void (*compress)(const PackedLayer<float>&, const PackedLayer<float>&, Part);
-  RoundedKernels int8, bfloat16_pairs;  // the latter null where no instruction multiplies them
+  // Null where no instruction multiplies them; parts: one, two, three.
+  RoundedKernels int8, bfloat16_pairs, parts[3];
 };
 
 }  // namespace lstm_native

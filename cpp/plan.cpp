@@ -11,11 +11,13 @@ namespace lstm_native {
 namespace {
 
 // Nanoseconds, bytes, flops, of one core. The times and rates are measured (`python -m
-// bench.constants`; figures and machine in docs/performance.md), but for read_cost. team_time lies
+// bench.constants`; figures and machine in docs/performance.md), but for read_cost, and for
+// tile_speed: what products alone came to on another machine, one with tiles. team_time lies
 // between 1.5 us, calls one after another, and 50 us, calls 10 ms apart: the members sleep by then.
 // Sizes and counts are chosen.
-constexpr double flops_per_lane = 7;    // per nanosecond and lane of a packet
-constexpr double cell_time = 30;        // the cell of one packet of units
+constexpr double flops_per_lane = 7;             // per nanosecond and lane of a packet
+constexpr double tile_speed[] = {1, 4, 2, 1.4};  // times that, by parts
+constexpr double cell_time = 30;                 // the cell of one packet of units
 constexpr double step_time = 50;        // a step that depends on the one before, beside its work
 constexpr double l1_bytes = 24 << 10;   // of weights that stay in a core's L1 ...
 constexpr double l2_bytes = 768 << 10;  // ... and in its L2
@@ -48,23 +50,38 @@ struct LayerWork {
   Index grain;                          // ... in whole blocks of this many
   double waits_per_step;                // barriers of a split by units
   double packet;                        // scalars in a packet
+  double rate;                          // flops per nanosecond
   double later_flops;                   // per frame, of what waits until after the recurrence
 };
 
+// Rows of the largest tile.
 template <class T>
-LayerWork layer_work(const Config& config, Index layer, Pass pass, Index weights_in_one) {
+Index tile_rows(Storage storage) {
+  const RoundedKernels* rounding = rounded_kernels(storage);
+  return rounding ? rounding->max_rows : kernels<T>().max_rows;
+}
+
+double nbytes_of_weight(Storage storage, std::size_t plain) {
+  const double parts = static_cast<double>(parts_of(storage));
+  return parts > 0 ? 2 * parts
+                   : static_cast<double>(plain) / static_cast<double>(rows_in_one(storage));
+}
+
+template <class T>
+LayerWork layer_work(const Config& config, Index layer, Pass pass, Storage storage) {
   const Index V = kernels<T>().width;
   const bool backward = pass == Pass::backward;
   const double H = static_cast<double>(config.hidden_size);
   const double P = static_cast<double>(config.output_size());
   const double input = 4 * H * static_cast<double>(config.layer_input(layer));
   const double recurrent = 4 * H * P + (config.projected() ? H * P : 0);
-  const double weight_bytes = static_cast<double>(sizeof(T)) / static_cast<double>(weights_in_one);
+  const double weight_bytes = nbytes_of_weight(storage, sizeof(T));
   LayerWork work{};
   work.recurrent_flops = 2 * recurrent;
   work.recurrent_bytes = recurrent * weight_bytes;
   work.waits_per_step = config.projected() ? 2 : 1;
   work.packet = static_cast<double>(V);
+  work.rate = flops_per_lane * work.packet * tile_speed[parts_of(storage)];
   work.columns = config.hidden_size;
   if (backward) {
     work.grain = 4 * V;
@@ -72,7 +89,7 @@ LayerWork layer_work(const Config& config, Index layer, Pass pass, Index weights
   } else {
     work.input_flops = 2 * input;
     work.input_bytes = input * weight_bytes;
-    work.ahead_rows = ahead_tiles * kernels<T>().max_rows;
+    work.ahead_rows = ahead_tiles * tile_rows<T>(storage);
     work.grain = V;
   }
   return work;
@@ -93,7 +110,7 @@ double overlap(double compute, double read) {
 // units.
 double time_of(const LayerWork& work, double steps, double frames, Index rows, double share) {
   const bool ahead = rows <= work.ahead_rows;
-  const double rate = flops_per_lane * work.packet / share;
+  const double rate = work.rate / share;
   const double input = frames * work.input_flops / rate;
   const double recurrent = frames * work.recurrent_flops / rate;
   const double bytes = share * (work.recurrent_bytes + (ahead ? 0 : work.input_bytes));
@@ -159,7 +176,7 @@ Estimate plan_layer(const LayerWork& work, const Schedule& schedule, Index direc
       if (live[t] != live[t - 1] && live[t] <= tail_rows) consider(t, false);
   if (best.time == std::numeric_limits<double>::infinity()) consider(steps, false);
   const double later = static_cast<double>(schedule.frames() * directions) * work.later_flops;
-  best.time += later / (flops_per_lane * work.packet * team);
+  best.time += later / (work.rate * team);
   return best;
 }
 
@@ -167,10 +184,10 @@ Estimate plan_layer(const LayerWork& work, const Schedule& schedule, Index direc
 
 template <class T>
 StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked,
-                     Index weights_in_one) {
+                     Storage storage) {
   const Index L = config.num_layers, steps = schedule.steps();
-  const LayerWork works[2] = {layer_work<T>(config, 0, pass, weights_in_one),
-                              layer_work<T>(config, L > 1 ? 1 : 0, pass, weights_in_one)};
+  const LayerWork works[2] = {layer_work<T>(config, 0, pass, storage),
+                              layer_work<T>(config, L > 1 ? 1 : 0, pass, storage)};
   const auto one_by_one = [&](int team) {
     const Estimate first = plan_layer(works[0], schedule, config.directions(), team);
     const Estimate others =
@@ -215,14 +232,16 @@ StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, 
 }
 
 template <class T>
-Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, Index rows) {
+Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, Index rows,
+                 Storage storage) {
   const Kernels<T>& k = kernels<T>();
-  if (rows == 0 || rows > ahead_tiles * k.max_rows || schedule.steps() < 2 ||
+  const Index most = tile_rows<T>(storage);
+  if (rows == 0 || rows > ahead_tiles * most || schedule.steps() < 2 ||
       config.layer_input(layer) == 0)
     return 0;
   const Index frame_bytes = k.gate_columns(config.hidden_size) * static_cast<Index>(sizeof(T));
-  const Index frames = static_cast<Index>(ahead_bytes) / frame_bytes / k.max_rows * k.max_rows;
-  return std::min(std::max({frames, rows, k.max_rows}), schedule.frames());
+  const Index frames = static_cast<Index>(ahead_bytes) / frame_bytes / most * most;
+  return std::min(std::max({frames, rows, most}), schedule.frames());
 }
 
 void force_dealing(Dealing dealing) {
@@ -230,9 +249,9 @@ void force_dealing(Dealing dealing) {
   ignore_crowding(dealing != Dealing::any);
 }
 
-template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool, Index);
-template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool, Index);
-template Index plan_ahead<float>(const Config&, Index, const Schedule&, Index);
-template Index plan_ahead<double>(const Config&, Index, const Schedule&, Index);
+template StackPlan plan_stack<float>(const Config&, const Schedule&, Pass, bool, Storage);
+template StackPlan plan_stack<double>(const Config&, const Schedule&, Pass, bool, Storage);
+template Index plan_ahead<float>(const Config&, Index, const Schedule&, Index, Storage);
+template Index plan_ahead<double>(const Config&, Index, const Schedule&, Index, Storage);
 
 }  // namespace lstm_native

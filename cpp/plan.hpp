@@ -29,15 +29,15 @@ struct StackPlan {
   const LayerPlan& of(Index layer) const { return layer == 0 ? first : others; }
 };
 
-// With dropout `masked`, layers are never run in chunks: masks are made a layer at a time. A scalar
-// of the packed weights holds `weights_in_one`.
+// With dropout `masked`, layers are never run in chunks: masks are made a layer at a time.
 template <class T>
 StackPlan plan_stack(const Config& config, const Schedule& schedule, Pass pass, bool masked,
-                     Index weights_in_one = 1);
+                     Storage storage = Storage::plain);
 
 // Frames whose input part a thread computes ahead of the recurrence; 0: none.
 template <class T>
-Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, Index rows);
+Index plan_ahead(const Config& config, Index layer, const Schedule& schedule, Index rows,
+                 Storage storage);
 
 // For tests and the benchmark: only this way of dealing work out is considered, where it is
 // possible.

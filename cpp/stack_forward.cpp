@@ -20,8 +20,8 @@ class ForwardStack {
         schedule_(sequences.schedule),
         dropout_(dropout),
         tape_(tape),
-        plan_(plan_stack<T>(config_, schedule_, Pass::forward, dropout.active(),
-                            rows_in_one(weights.storage()))),
+        plan_(
+            plan_stack<T>(config_, schedule_, Pass::forward, dropout.active(), weights.storage())),
         inner_offsets_(Offsets::packed(schedule_, config_.frame_size())),
         rounding_(rounded_kernels(weights.storage())) {
     const Index inner = checked_product(schedule_.frames(), config_.frame_size());
@@ -37,7 +37,7 @@ class ForwardStack {
     Index ahead = 0;
     for (Index l = 0; l < config_.num_layers; ++l)
       for (Index rows = 1; rows <= schedule_.batch(); ++rows) {
-        const Index frames = plan_ahead<T>(config_, l, schedule_, rows);
+        const Index frames = plan_ahead<T>(config_, l, schedule_, rows, weights.storage());
         if (frames == 0) break;
         ahead = std::max(ahead, frames);
       }
@@ -64,8 +64,10 @@ class ForwardStack {
   Index rounded_rows(Index x_rows) const {
     const auto size = rounding_->row_size;
     const Index input = std::max(config_.input_size, config_.layer_input(config_.num_layers - 1));
-    return checked_sum(checked_product(x_rows, size(input)),
-                       checked_product(schedule_.batch(), size(config_.hidden_size)));
+    const Index x = size(input), states = size(config_.hidden_size);
+    return checked_sum(checked_product(x_rows, x),
+                       checked_sum(checked_product(schedule_.batch(), states),
+                                   checked_product(rounding_->max_rows, std::max(x, states))));
   }
 
   // Memory of our own for an inner layer's output, [F, D * P], and for what dropout makes of it.
@@ -158,7 +160,8 @@ class ForwardStack {
       pass.cells = tape_->cells(layer, direction);
       pass.kept = tape_->kept();
     }
-    pass.ahead_frames = plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin);
+    pass.ahead_frames =
+        plan_ahead<T>(config_, layer, schedule_, part.row_end - part.row_begin, weights_.storage());
     if (pass.ahead_frames > 0) pass.ahead = ahead_.data() + thread * ahead_size_;
     if constexpr (std::is_same_v<T, float>)
       if (rounding_) {

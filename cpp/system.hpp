@@ -50,5 +50,9 @@ bool runs_avx2();
 bool runs_avx512();
 bool runs_avx512_vnni();
 bool runs_avx512_bf16();  // and VNNI
+bool runs_amx();          // and all of these
+
+// Whether the operating system lets this process have tiles, which is asked for once.
+bool permits_tiles();
 
 }  // namespace lstm_native

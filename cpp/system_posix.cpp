@@ -5,6 +5,10 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
+#ifdef LSTM_NATIVE_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <chrono>
 #include <csignal>
@@ -12,6 +16,11 @@
 #include <new>
 
 namespace lstm_native {
+
+#ifdef LSTM_NATIVE_EMULATED_TILES
+bool emulate_tiles();  // tests/native/tiles.cpp
+#endif
+
 namespace {
 
 constexpr std::size_t page = 4 << 10;
@@ -118,6 +127,32 @@ bool runs_avx512_vnni() {
 bool runs_avx512_bf16() {
 #ifdef LSTM_NATIVE_X86
   return runs_avx512_vnni() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+bool runs_amx() {
+#ifdef LSTM_NATIVE_EMULATED_TILES
+  return runs_avx512_bf16();
+#elif defined(LSTM_NATIVE_AMX)
+  return runs_avx512_bf16() && __builtin_cpu_supports("amx-tile") &&
+         __builtin_cpu_supports("amx-bf16");
+#else
+  return false;
+#endif
+}
+
+// Linux keeps no room for tiles where it saves a thread's registers before a process has asked. It
+// says no where a thread's stack for signals would be too small for them.
+bool permits_tiles() {
+#ifdef LSTM_NATIVE_EMULATED_TILES
+  static const bool permitted = emulate_tiles();
+  return permitted;
+#elif defined(LSTM_NATIVE_AMX)
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
+  static const bool permitted = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  return permitted;
 #else
   return false;
 #endif

@@ -97,4 +97,8 @@ bool runs_avx512_vnni() { return false; }
 bool runs_avx512_bf16() { return false; }
 #endif
 
+// Nobody has tried them on Windows.
+bool runs_amx() { return false; }
+bool permits_tiles() { return false; }
+
 }  // namespace lstm_native

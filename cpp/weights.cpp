@@ -1,5 +1,6 @@
 #include "weights.hpp"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "dispatch.hpp"
@@ -32,9 +33,40 @@ LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, 
 
 namespace {
 
+Index quotient_up(Index a, Index b) { return a / b + (a % b != 0); }
+
+// Rows of the panels that hold `rows` rows of k.
 Index stored_rows(Storage storage, Index rows) {
-  const Index in_one = rows_in_one(storage);
-  return rows / in_one + (rows % in_one != 0);
+  if (const Index parts = parts_of(storage))
+    return checked_product(parts * tile_height, quotient_up(rows, tile_depth));
+  return quotient_up(rows, rows_in_one(storage));
+}
+
+// Whether three parts may stand for these weights. Their sums have to be long enough, or six
+// roundings of one tile would be more than those of float32; and all their digits have to be there:
+// a part of a larger weight would be infinite, one of a smaller weight count as zero.
+template <class T>
+bool split_well(const Config& config, const T* flat) {
+  constexpr T least = 0x1p-103f, most = 0x1p127f;
+  const auto all_split = [](const T* weights, Index count) {
+    bool split = true;
+    for (Index i = 0; i < count; ++i) {
+      const T size = weights[i] < 0 ? -weights[i] : weights[i];
+      split &= (size == 0) | ((size >= least) & (size <= most));
+    }
+    return split;
+  };
+  const Index gates = 4 * config.hidden_size;
+  for (Index l = 0; l < config.num_layers; ++l)
+    for (Index d = 0; d < config.directions(); ++d) {
+      const Index input = config.layer_input(l), output = config.output_size();
+      const auto at = layer_parameters(config, flat, l, d);
+      if (std::min(input, output) < 2 * tile_depth || !all_split(at.weight_ih, gates * input) ||
+          !all_split(at.weight_hh, gates * output) ||
+          (at.weight_hr && !all_split(at.weight_hr, output * config.hidden_size)))
+        return false;
+    }
+  return true;
 }
 
 }  // namespace
@@ -117,16 +149,21 @@ void Weights<T>::lay_out(T* panels) {
 
 template <class T>
 Weights<T>::Weights(const Config& config, const T* flat, Storage storage)
-    : Weights(config, storage) {
+    : Weights(config, storage == Storage::three_parts && !split_well(config, flat) ? Storage::plain
+                                                                                   : storage) {
+  wanted_ = storage;
   const Kernels<T>& k = kernels<T>();
   memory_ = Buffer<T>(size_);
   lay_out(memory_.data());
-  if (storage != Storage::plain) {
+  if (storage_ != Storage::plain) {
     const Weights full(config, flat);
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<T, float>) {
+      const RoundedKernels* rounding = rounded_kernels(storage_);
+      const auto compress = rounding ? rounding->compress : active_table().compress;
       for_layers([&](Index l, Index d, const Part& part) {
-        active_table().compress(full.layer(l, d), layer(l, d), part);
+        compress(full.layer(l, d), layer(l, d), part);
       });
+    }
     return;
   }
   for_layers([&](Index l, Index d, const Part& part) {
@@ -141,7 +178,7 @@ template <class F>
 void Weights<T>::for_layers(const F& f) const {
   // Below some 100 us of copying a second thread costs more than it saves.
   constexpr Index worth_a_team = 1 << 18;
-  const Index work = size_ * rows_in_one(storage_);
+  const Index work = config_.parameters();
   run_team(work < worth_a_team ? 1 : num_threads(), [&](const Team& team) {
     const Part part = output_part(team);
     for (Index l = 0; l < config_.num_layers; ++l)

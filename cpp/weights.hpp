@@ -22,7 +22,8 @@ LayerParameters<T> layer_parameters(const Config& config, T* flat, Index layer, 
 template <class T>
 class Weights {
  public:
-  // Storage other than plain is for float.
+  // Storage other than plain is for float. Where three parts would not do as well as float32, they
+  // become plain.
   Weights(const Config& config, const T* flat, Storage storage = Storage::plain);
 
   // Those that another Weights of this configuration and storage packed on the same ISA, used where
@@ -32,6 +33,7 @@ class Weights {
 
   const Config& config() const { return config_; }
   Storage storage() const { return storage_; }
+  Storage wanted() const { return wanted_; }  // the one that was asked for
   const PackedLayer<T>& layer(Index layer, Index direction) const {
     return layers_[layer * config_.directions() + direction];
   }
@@ -41,7 +43,7 @@ class Weights {
 
  private:
   Weights(const Config& config, Storage storage)
-      : config_(config), storage_(storage), size_(packed_size(config, storage)) {}
+      : config_(config), storage_(storage), wanted_(storage), size_(packed_size(config, storage)) {}
   static Index gates_size(const Config& config, Storage storage, Index layer);
   static Index projection_size(const Config& config, Storage storage);
   // What the columns of a layer need beside the gates: the bias, and their scales.
@@ -51,7 +53,7 @@ class Weights {
   void for_layers(const F& f) const;
 
   Config config_;
-  Storage storage_;
+  Storage storage_, wanted_;
   Index size_;
   Buffer<T> memory_;
   const T* panels_ = nullptr;

@@ -38,7 +38,7 @@ CASES = {
     "projected": Case(6, 14, 33, 66, 2, 1, 35),
     "dropout": Case(6, 7, 5, 9, 3, 2, dropout=0.4),
 }
-ROUNDINGS = ("bfloat16", "int8", "medium")
+ROUNDINGS = ("bfloat16", "int8", "medium", "high")
 OPTIMIZERS = {
     "sgd": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     "adam": (optim.Adam, {"lr": 0.01, "amsgrad": True}),

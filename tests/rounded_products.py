@@ -1,6 +1,6 @@
 """Products of rounded factors in NumPy, and one step of an LSTM made of them.
 
-Owns what "int8" and "medium" mean. Must not know who is tested.
+Owns what "int8", "medium" and "high" mean. Must not know who is tested.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,20 @@ def of_bytes(rows: NDArray[F32], matrix: NDArray[F32]) -> NDArray[np.float64]:
     return (a @ b.T) * np.multiply.outer(a_scale, b_scale).astype(np.float64)
 
 
-def of_pairs(rows: NDArray[F32], matrix: NDArray[F32]) -> NDArray[np.float64]:
-    a, b = (bfloat16(np.ascontiguousarray(factor)).astype(np.float64) for factor in (rows, matrix))
-    return a @ b.T
+def parts_of(values: NDArray[F32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The nearest bfloat16, and that nearest to what is left."""
+    first = bfloat16(np.ascontiguousarray(values))
+    return first.astype(np.float64), bfloat16(values - first).astype(np.float64)
+
+
+def of_bfloat16(rows: NDArray[F32], matrix: NDArray[F32]) -> NDArray[np.float64]:
+    return parts_of(rows)[0] @ parts_of(matrix)[0].T
+
+
+def of_two_parts(rows: NDArray[F32], matrix: NDArray[F32]) -> NDArray[np.float64]:
+    """All products of parts but that of the two second ones."""
+    (a, rest_of_a), (b, rest_of_b) = parts_of(rows), parts_of(matrix)
+    return a @ (b + rest_of_b).T + rest_of_a @ b.T
 
 
 def before(states: NDArray[F32], first: NDArray[F32], *, reverse: bool) -> NDArray[F32]:

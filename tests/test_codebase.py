@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     "kernels": {
         "kernel_api", "simd", "activations", "cell", "roofline", "product", "tile", "pack",
         "quantize", "compress", "gates", "walk", "forward", "restore", "backward", "gradients",
+        "amx", "parts",
     },
     "overflow": set(),
     "config": {"kernel_api", "overflow"},
@@ -46,8 +47,8 @@ MAY_INCLUDE = {
     "stack_forward": {"stack", "stack_team", "dispatch"},
     "stack_backward": {"stack", "stack_team", "dispatch"},
     "bindings": {
-        "arrays", "handles", "plain", "stack", "weights", "config", "dispatch", "parallel", "plan",
-        "generator", "objects", "system", "threads",
+        "arrays", "handles", "names", "plain", "stack", "weights", "config", "dispatch", "parallel",
+        "plan", "generator", "objects", "system", "threads",
     },
 }  # fmt: skip
 

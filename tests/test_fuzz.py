@@ -163,5 +163,5 @@ def test_only_a_cell_goes_by_the_short_way_of_cells(sizes: dict[str, Any]) -> No
     """Two arrays were made, and the states of all layers and directions written."""
     weights = LSTM(3, 4, **sizes).eval()._weights()
     x = normal(Seeded(0), (5, 3), np.float32)
-    assert _core.infer_cell(weights, x, None, False) is None
-    assert _core.infer_cell(LSTM(3, 4)._weights(), x, None, True) is not None
+    assert _core.infer_cell(weights, x, None, -1) is None
+    assert _core.infer_cell(LSTM(3, 4)._weights(), x, None, -1) is not None

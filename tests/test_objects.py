@@ -19,6 +19,8 @@ from machine import X86
 
 ROOT = Path(__file__).parents[1]
 ISAS = ["baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"]
+if sys.platform == "linux":
+    ISAS.append("amx")
 
 pytestmark = [
     pytest.mark.skipif(
@@ -65,7 +67,8 @@ def test_no_weak_symbol_outside_the_renamed_namespaces(
 ) -> None:
     symbols = run("nm", "-C", object_of(isa)).splitlines()
     assert any(
-        re.search(rf"lstm_native::{isa}::(table|int8|bfloat16_pairs)$", line) for line in symbols
+        re.search(rf"lstm_native::{isa}::(table|int8|bfloat16_pairs|parts)$", line)
+        for line in symbols
     )
     weak = [
         line.split(maxsplit=2)[-1] for line in symbols if re.match(r"[0-9a-f ]{16} [WVuvw] ", line)
@@ -92,7 +95,7 @@ def test_baseline_objects_use_no_wide_registers(object_of: Callable[[str], Path]
 
 
 def test_each_isa_uses_its_own_registers(object_of: Callable[[str], Path]) -> None:
-    avx2, avx512, vnni, bf16 = (run("objdump", "-d", object_of(isa)) for isa in ISAS[1:])
+    avx2, avx512, vnni, bf16, *amx = (run("objdump", "-d", object_of(isa)) for isa in ISAS[1:])
     assert "%ymm" in avx2
     assert "vfmadd" in avx2
     assert "%zmm" not in avx2
@@ -101,6 +104,8 @@ def test_each_isa_uses_its_own_registers(object_of: Callable[[str], Path]) -> No
     assert "vpdpbusd" in vnni
     assert "vdpbf16ps" not in avx512 + vnni
     assert "vdpbf16ps" in bf16
+    assert "tilerelease" not in avx512 + vnni + bf16
+    assert all("tdpbf16ps" in code for code in amx)
 
 
 def loops_with(instruction: str, code: str) -> list[tuple[str, list[str]]]:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 import lstm_native
 from lstm_native import LSTM, LSTMCell, float32_matmul_precision, save
 from lstm_native.__main__ import main
-from lstm_native.runtime import multiplies_bfloat16_pairs
+from lstm_native.runtime import packing
 
 F32 = np.float32
+ROUNDS = packing("medium") is not None  # whether "medium" is not "highest" here
+TILES = packing("high") is not None  # nor "high"
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +43,12 @@ def x(rng: np.random.Generator) -> NDArray[F32]:
 def differ(ours: NDArray[Any], theirs: NDArray[Any]) -> bool:
     """Whether bits do; where there is no instruction for it, nothing may."""
     same = ours.tobytes() == theirs.tobytes()
-    assert same or multiplies_bfloat16_pairs()
+    assert same or ROUNDS
     return not same
 
 
 def rounded(ours: NDArray[Any], exact: NDArray[Any]) -> bool:
-    return differ(ours, exact) or not multiplies_bfloat16_pairs()
+    return differ(ours, exact) or not ROUNDS
 
 
 def test_networks_follow_the_setting(lstm: LSTM, x: NDArray[F32]) -> None:
@@ -57,18 +59,20 @@ def test_networks_follow_the_setting(lstm: LSTM, x: NDArray[F32]) -> None:
     medium, _ = lstm(x)
     assert rounded(medium, exact)
     lstm_native.set_float32_matmul_precision("high")
-    assert not differ(lstm(x)[0], exact)
+    high, _ = lstm(x)
+    assert (high.tobytes() == exact.tobytes()) is not TILES
     np.testing.assert_allclose(medium, exact, rtol=0, atol=0.02)
+    np.testing.assert_allclose(high, exact, rtol=0, atol=2e-5)
 
 
 def test_a_block(lstm: LSTM, x: NDArray[F32]) -> None:
-    exact, _ = lstm(x)
     lstm_native.set_float32_matmul_precision("high")
+    before, _ = lstm(x)
     with suppress(KeyError), float32_matmul_precision("medium"):
-        assert rounded(lstm(x)[0], exact)
+        assert rounded(lstm(x)[0], before)
         raise KeyError
     assert lstm_native.get_float32_matmul_precision() == "high"
-    assert not differ(lstm(x)[0], exact)
+    assert not differ(lstm(x)[0], before)
 
 
 def test_a_network_with_one_of_its_own(lstm: LSTM, x: NDArray[F32]) -> None:
@@ -172,7 +176,7 @@ def test_a_mapped_network_follows_and_comes_back(
         for precision in ("medium", "high", "highest"):
             lstm_native.set_float32_matmul_precision(precision)
             np.testing.assert_array_equal(mapped(x)[0], lstm(x)[0])
-            rounds = precision == "medium" and storage is None and multiplies_bfloat16_pairs()
+            rounds = storage is None and packing(precision) is not None  # type: ignore[arg-type]
             assert (mapped._packed is in_file) is not rounds
         mapped.precision = "highest"
         lstm_native.set_float32_matmul_precision("medium")
@@ -257,15 +261,16 @@ def test_other_names(name: Any, lstm: LSTM) -> None:
 
 def test_what_show_config_says() -> None:
     said = {
-        "highest": "highest",
-        "high": "high (here as highest)",
-        "medium": "medium (by products of bfloat16)"
-        if multiplies_bfloat16_pairs()
-        else "medium (here as highest)",
+        None: "of float32",
+        "bfloat16 pairs": "of bfloat16",
+        "one part": "of bfloat16, on tiles",
+        "two parts": "of two parts of bfloat16, on tiles",
     }
-    for name, text in said.items():
+    for name in ("highest", "high", "medium"):
+        text = said[packing(name)]  # type: ignore[arg-type, index]
         with float32_matmul_precision(name):  # type: ignore[arg-type]
-            assert lstm_native.show_config("dicts")["float32 matmul precision"] == text
+            told = lstm_native.show_config("dicts")["float32 matmul precision"]
+        assert told == f"{name} (products {text})"
 
 
 def test_a_call_after_recording_is_rounded_again(x: NDArray[F32]) -> None:
@@ -280,17 +285,20 @@ def test_a_call_after_recording_is_rounded_again(x: NDArray[F32]) -> None:
             assert rounded(lstm(x)[0], exact)
 
 
-def test_networks_that_say_it_themselves_do_not_look_at_the_setting() -> None:
-    """Else every call of theirs would go the long way under another one."""
+def test_what_a_plain_call_is_told() -> None:
+    """The number of the network's own precision, or after them that of the one set for all.
+
+    Else a network that says it itself would go the long way whenever another one is set.
+    """
     lstm = LSTM(6, 40)
-    assert lstm._follows
-    lstm.precision = "highest"
-    assert not lstm._follows
+    assert lstm._precision_number == 3
+    for number, name in enumerate(("highest", "high", "medium")):
+        lstm.precision = name  # type: ignore[assignment]
+        assert lstm._precision_number == number
+    assert lstm.quantize("int8")._precision_number == -1
     lstm.precision = None
-    assert lstm._follows
-    assert not lstm.quantize("int8")._follows
-    assert lstm.quantize(None)._follows
-    assert not LSTM(6, 40, dtype=np.float64)._follows
+    assert lstm.quantize(None)._precision_number == 3
+    assert LSTM(6, 40, dtype=np.float64)._precision_number == -1
 
 
 def test_converting_keeps_what_the_file_tells(tmp_path: Path) -> None:

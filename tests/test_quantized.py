@@ -1,7 +1,7 @@
 """Weights rounded for calls: the numbers. What keeps the option is in ``test_quantized_option.py``.
 
-bfloat16 is held to a network of rounded weights, bit by bit; int8, and the precision "medium", to
-products written down in NumPy (`rounded_products`).
+bfloat16 is held to a network of rounded weights, bit by bit; int8, and the precisions below
+"highest", to products written down in NumPy (`rounded_products`).
 """
 
 import copy
@@ -17,7 +17,7 @@ import lstm_native
 import rounded_products
 from builders import Case, network, problem, ragged_lengths, rounded
 from lstm_native import LSTM, LSTMCell, _core
-from lstm_native.runtime import multiplies_bfloat16_pairs
+from lstm_native.runtime import packing
 from reference import bfloat16
 
 F32 = np.float32
@@ -65,8 +65,10 @@ def test_bfloat16_has_the_bits_of_rounded_weights(case: Case, rng: np.random.Gen
 
 
 PRODUCTS = {"int8": rounded_products.of_bytes}
-if multiplies_bfloat16_pairs():
-    PRODUCTS["medium"] = rounded_products.of_pairs
+if packing("medium"):
+    PRODUCTS["medium"] = rounded_products.of_bfloat16
+if packing("high"):
+    PRODUCTS["high"] = rounded_products.of_two_parts
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
@@ -83,17 +85,16 @@ def test_products_are_of_rounded_factors(case: Case, name: str, rng: np.random.G
         np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-3)
 
 
-@pytest.mark.skipif(multiplies_bfloat16_pairs(), reason="it does")
-def test_medium_is_highest_where_the_cpu_does_not_multiply_bfloat16(
-    rng: np.random.Generator,
-) -> None:
-    lstm, data = quantized(Case(9, 7, 33, 70, 2, 2, 17), rng, "medium")
-    medium, _ = lstm(data.x)
+@pytest.mark.parametrize("name", ["medium", "high"])
+def test_highest_where_the_cpu_multiplies_no_bfloat16(name: Any, rng: np.random.Generator) -> None:
+    lstm, data = quantized(Case(9, 7, 33, 70, 2, 2, 17), rng, name)
+    output, _ = lstm(data.x)
     lstm.precision = "highest"
-    np.testing.assert_array_equal(medium, lstm(data.x)[0])
+    same = output.tobytes() == lstm(data.x)[0].tobytes()
+    assert same is (packing(name) is None)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "medium"])
+@pytest.mark.parametrize("name", [*NAMES, "medium", "high"])
 @pytest.mark.parametrize("case", CASES[2:9])
 def test_the_same_bits_however_it_is_called(
     case: Case, name: str, rng: np.random.Generator
@@ -125,7 +126,7 @@ def test_the_same_bits_however_it_is_called(
 
 
 @pytest.mark.parametrize("dealing", ["rows", "units", "tail", "directions", "layers"])
-@pytest.mark.parametrize("name", [*NAMES, "medium"])
+@pytest.mark.parametrize("name", [*NAMES, "medium", "high"])
 @pytest.mark.parametrize(
     "case", [Case(9, 7, 33, 70, 2, 2, 17), Case(40, 3, 31, 100, 3, 1)], ids=str
 )

@@ -6,10 +6,12 @@
 // arithmetic.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <numeric>
 
 #include "dispatch.hpp"
 #include "handles.hpp"
+#include "names.hpp"
 #include "plain.hpp"
 #include "stack.hpp"
 
@@ -110,24 +112,28 @@ py::object infer_cell_as(const Weights<T>& weights, py::handle x, py::handle hx)
   return tuple_of(h, c);
 }
 
-// Weights of a network that follows the setting for all may be of an earlier one.
+// Whether weights were packed under other settings than those of now. `precision`: the number of
+// the network's own, that after all of them for the one set for all; negative where none is asked.
 template <class T>
-bool outdated(const Weights<T>& weights, bool follows) {
-  return follows && weights.storage() != storage_by_precision();
+bool outdated(const Weights<T>& weights, int precision) {
+  if (precision < 0) return false;
+  constexpr int own = std::size(precisions);
+  return weights.wanted() !=
+         storage_by(precision < own ? precisions[precision].first : lstm_native::precision());
 }
 
-py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first, bool follows) {
+py::object infer(py::handle weights, py::handle x, py::handle hx, bool batch_first, int precision) {
   return std::visit(
       [&](const auto& w) -> py::object {
-        return outdated(*w, follows) ? py::none() : infer_as(*w, x, hx, batch_first);
+        return outdated(*w, precision) ? py::none() : infer_as(*w, x, hx, batch_first);
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
 
-py::object infer_cell(py::handle weights, py::handle x, py::handle hx, bool follows) {
+py::object infer_cell(py::handle weights, py::handle x, py::handle hx, int precision) {
   return std::visit(
       [&](const auto& w) -> py::object {
-        return outdated(*w, follows) ? py::none() : infer_cell_as(*w, x, hx);
+        return outdated(*w, precision) ? py::none() : infer_cell_as(*w, x, hx);
       },
       instance<PyWeights>(weights, "weights", "Weights").value);
 }
@@ -136,8 +142,8 @@ py::object infer_cell(py::handle weights, py::handle x, py::handle hx, bool foll
 
 void register_inference(py::module_& m) {
   using py::arg;
-  m.def("infer", &infer, arg("weights"), arg("x"), arg("hx"), arg("batch_first"), arg("follows"));
-  m.def("infer_cell", &infer_cell, arg("weights"), arg("x"), arg("hx"), arg("follows"));
+  m.def("infer", &infer, arg("weights"), arg("x"), arg("hx"), arg("batch_first"), arg("precision"));
+  m.def("infer_cell", &infer_cell, arg("weights"), arg("x"), arg("hx"), arg("precision"));
 }
 
 }  // namespace lstm_native::bindings

@@ -16,6 +16,7 @@ void register_stream(pybind11::module_& m);
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of lstm_native.";
   lstm_native::choose_table();
+  lstm_native::read_reproducible();
   lstm_native::read_thread_environment();
   // Now, and not at the first call: a fork while another thread is at it would leave the child to
   // wait for ever.

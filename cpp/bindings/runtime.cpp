@@ -6,6 +6,7 @@
 #include "arrays.hpp"
 #include "dispatch.hpp"
 #include "handles.hpp"
+#include "names.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
 #include "system.hpp"
@@ -32,13 +33,10 @@ void force(py::handle dealing) {
   force_dealing(found->second);
 }
 
-constexpr const char* precisions[] = {"highest", "high", "medium"};
-
-void set_precision_by_name(py::handle name) {
-  for (const Precision each : {Precision::highest, Precision::high, Precision::medium})
-    if (py::isinstance<py::str>(name) && name.equal(py::str(precisions[static_cast<int>(each)])))
-      return set_precision(each);
-  throw py::value_error("precision should be the name of a Precision");
+// What weights of a network are packed as that has a precision of its own, or None.
+py::object packing(py::handle own) {
+  const Precision by = own.is_none() ? precision() : named(own, precisions, "precision");
+  return name_of(storage_by(by), storages);
 }
 
 py::list names_of(const std::vector<const KernelTable*>& tables) {
@@ -125,9 +123,16 @@ void register_runtime(py::module_& m) {
   m.def("isa", [] { return active_table().name; });
   m.def("isas", &isas);
   m.def("build_info", &build_info);
-  m.def("multiplies_bfloat16_pairs", &multiplies_bfloat16_pairs);
-  m.def("set_precision", &set_precision_by_name, py::arg("precision"));
-  m.def("get_precision", [] { return precisions[static_cast<int>(precision())]; });
+  m.def(
+      "set_precision",
+      [](py::handle value) { set_precision(named(value, precisions, "precision")); },
+      py::arg("precision"));
+  m.def("get_precision", [] { return name_of(precision(), precisions); });
+  m.def(
+      "set_reproducible", [](py::handle value) { set_reproducible(boolean(value, "value")); },
+      py::arg("value"));
+  m.def("get_reproducible", &reproducible);
+  m.def("packing", &packing, py::arg("precision"));
   m.def("sigmoid", &activation<true>, py::arg("x"), py::arg("out"));
   m.def("tanh", &activation<false>, py::arg("x"), py::arg("out"));
   m.def("multiply_add", &multiply_add, py::arg("double"), py::arg("iterations"));

@@ -9,6 +9,7 @@
 #include "arrays.hpp"
 #include "dispatch.hpp"
 #include "handles.hpp"
+#include "names.hpp"
 #include "plain.hpp"
 
 namespace lstm_native::bindings {
@@ -31,41 +32,28 @@ bool in_float(py::handle array, const char* name) {
   return array_argument(array, name).dtype().equal(py::dtype::of<float>());
 }
 
-// None, or the name of what weights are rounded to, "bfloat16 pairs" where rows are, too.
-Storage storage_of(py::handle storage, const Config& config, bool in_float) {
-  if (storage.is_none()) return Storage::plain;
-  const std::string name = py::isinstance<py::str>(storage) ? storage.cast<std::string>() : "";
-  if (name != "bfloat16" && name != "bfloat16 pairs" && name != "int8")
-    throw py::value_error("storage should be None, 'bfloat16', 'bfloat16 pairs' or 'int8'");
+Storage storage_of(py::handle name, const Config& config, bool in_float) {
+  if (name.is_none()) return Storage::plain;
+  const Storage storage = named(name, storages, "storage");
   if (!in_float) throw py::value_error("storage should be None for float64");
-  if (name == "bfloat16") return Storage::bfloat16;
-  if (name == "bfloat16 pairs") {
-    if (!multiplies_bfloat16_pairs())
-      throw py::value_error("storage 'bfloat16 pairs' is for the ISA avx512_bf16");
-    return Storage::bfloat16_pairs;
-  }
+  if (!multiplies(storage))
+    throw py::value_error("storage '" + name.cast<std::string>() +
+                          "' cannot be multiplied with the ISA " + active_table().name);
   // Sums of products of bytes are integers of 32 bits.
   constexpr Index most_terms = 0x7fffffff / (127 * 127);
-  if (config.input_size > most_terms || config.frame_size() > most_terms ||
-      config.hidden_size > most_terms)
+  if (storage == Storage::int8 &&
+      (config.input_size > most_terms || config.frame_size() > most_terms ||
+       config.hidden_size > most_terms))
     throw py::value_error("storage 'int8' is for at most " + std::to_string(most_terms) +
                           " features and units");
-  return Storage::int8;
+  return storage;
 }
 
+// The one that was asked for.
 py::object storage_name(py::handle self) {
-  const Storage storage = std::visit([](const auto& shared) { return shared->storage(); },
-                                     instance<PyWeights>(self, "self", "Weights").value);
-  switch (storage) {
-    case Storage::bfloat16:
-      return py::str("bfloat16");
-    case Storage::bfloat16_pairs:
-      return py::str("bfloat16 pairs");
-    case Storage::int8:
-      return py::str("int8");
-    default:
-      return py::none();
-  }
+  return name_of(std::visit([](const auto& shared) { return shared->wanted(); },
+                            instance<PyWeights>(self, "self", "Weights").value),
+                 storages);
 }
 
 template <class T>

@@ -90,7 +90,7 @@ class Backward {
 
   // dz of the step was written by other cores too: ask for all of it at once.
   void fetch_dz(Index t, Index row_end) const {
-    if (part_.shares == 1 || row_end - part_.row_begin > max_rows) return;
+    if (part_.shares == 1 || row_end - part_.row_begin > Plain<T>::max_rows) return;
     for (Index r = part_.row_begin; r < row_end; ++r)
       for (Index k = 0; k < gates_; k += 64 / sizeof(T)) simd::prefetch(gates(t, r) + k);
   }

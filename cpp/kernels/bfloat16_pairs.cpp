@@ -2,14 +2,14 @@
 // with another.
 //
 // Owns: the table of these functions, a constant: nothing runs at load time.
+#include "compress.hpp"
 #include "forward.hpp"
 
 namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
 
 extern const RoundedKernels bfloat16_pairs;
-const RoundedKernels bfloat16_pairs{rounded_row_size<Bfloat16Pairs>,
-                                    forward_rounded<Bfloat16Pairs>};
+const RoundedKernels bfloat16_pairs = rounded_kernels<Bfloat16Pairs, compress_to_bfloat16>;
 
 }  // namespace LSTM_NATIVE_ISA_NAME
 }  // namespace lstm_native

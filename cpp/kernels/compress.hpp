@@ -57,33 +57,43 @@ inline void compress_int8(const float* from, Index rows, Index row_size, float* 
     }
 }
 
-// A panel whose first column is `column` of the scales.
-inline void compress_panel(Storage storage, const float* from, Index rows, Index row_size,
-                           float* to, float* scales, Index column) {
-  if (storage == Storage::int8)
-    compress_int8(from, rows, row_size, to, scales + column);
-  else
-    compress_bfloat16(from, rows, row_size, to);
-}
-
-inline void compress(const PackedLayer<float>& from, const PackedLayer<float>& to, Part part) {
+// Calls panel(from, rows, row size, to, scales, first column) for this thread's panels of a layer.
+template <class F>
+void compress_layer(const PackedLayer<float>& from, const PackedLayer<float>& to, const Part& part,
+                    const F& compress_panel) {
   constexpr Index panel = panel_width<float>;
   const Share blocks = share_of(unit_blocks<float>(to.hidden), part);
   for (Index block = blocks.begin; block < blocks.end && !stopped(part); ++block) {
     const float* full = from.gates + block * (from.input_rows + from.output_rows) * panel;
     float* small = to.gates + block * (to.input_rows + to.output_rows) * panel;
     const Index column = block * panel;
-    compress_panel(to.storage, full, to.input_size, panel, small, to.input_scales, column);
-    compress_panel(to.storage, full + from.input_rows * panel, to.output, panel,
-                   small + to.input_rows * panel, to.recurrent_scales, column);
+    compress_panel(full, to.input_size, panel, small, to.input_scales, column);
+    compress_panel(full + from.input_rows * panel, to.output, panel, small + to.input_rows * panel,
+                   to.recurrent_scales, column);
     std::memcpy(to.bias + column, from.bias + column, panel * sizeof(float));
   }
   if (!to.projected) return;
   const Share panels = share_of(panel_count<float>(to.output), part);
   for (Index i = panels.begin; i < panels.end && !stopped(part); ++i)
-    compress_panel(to.storage, from.projection + i * from.hidden_rows * panel, to.hidden,
+    compress_panel(from.projection + i * from.hidden_rows * panel, to.hidden,
                    packets_in_panel<float>(to.output, i) * width<float>,
                    to.projection + i * to.hidden_rows * panel, to.projection_scales, i * panel);
+}
+
+inline void compress_to_bfloat16(const PackedLayer<float>& from, const PackedLayer<float>& to,
+                                 Part part) {
+  compress_layer(from, to, part,
+                 [](const float* panel, Index rows, Index row_size, float* small, float*, Index) {
+                   compress_bfloat16(panel, rows, row_size, small);
+                 });
+}
+
+inline void compress_to_int8(const PackedLayer<float>& from, const PackedLayer<float>& to,
+                             Part part) {
+  compress_layer(
+      from, to, part,
+      [](const float* panel, Index rows, Index row_size, float* small, float* scales,
+         Index column) { compress_int8(panel, rows, row_size, small, scales + column); });
 }
 
 }  // namespace

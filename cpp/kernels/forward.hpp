@@ -121,7 +121,7 @@ class Forward {
   void gates(Index t, Index row_end) {
     const PackedLayer<T>& w = pass_.weights;
     const Index row_begin = part_.row_begin;
-    const bool one_tile = row_end - row_begin <= max_rows;
+    const bool one_tile = row_end - row_begin <= Product::max_rows;
     if (one_tile) fetch_states(t, row_end);
     const auto x_row = [&](Index r) { return static_cast<const T*>(frame(pass_.x, t, r)); };
     const auto x = left_rows<Product, T>(part_, x_row, row_begin, pass_.ahead ? row_begin : row_end,
@@ -131,20 +131,17 @@ class Forward {
         left_rows<Product, T>(part_, h_row, row_begin, row_end, w.output, rounded_states_);
     if (one_tile) {
       backwards_ = !backwards_;
-      for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
-        constexpr int R = decltype(row_count)::value;
-        for_panel_groups<Product, R>(blocks_.begin, blocks_.end, backwards_,
-                                     [&](Index block, auto panels) {
-                                       gate_tile<R, decltype(panels)::value>(t, first, block, x, h);
-                                     });
+      for_row_tiles<Product>(row_begin, row_end, [&](Index first, auto row_count) {
+        for_panel_groups<Product, decltype(row_count)::value>(
+            blocks_.begin, blocks_.end, backwards_, [&](Index block, auto panels) {
+              gate_tile<decltype(panels)::value>(t, first, row_count, block, x, h);
+            });
       });
     } else {
       for (Index block = blocks_.begin; block < blocks_.end; ++block)
-        for_row_tiles(
+        for_row_tiles<Product>(
             row_begin, row_end, [&] { return stopped(part_); },
-            [&](Index first, auto row_count) {
-              gate_tile<decltype(row_count)::value, 1>(t, first, block, x, h);
-            });
+            [&](Index first, auto row_count) { gate_tile<1>(t, first, row_count, block, x, h); });
     }
     if (pass_.ahead) ahead_next_ += row_end - row_begin;
   }
@@ -159,8 +156,10 @@ class Forward {
     }
   }
 
-  template <int R, int B, class X, class H>
-  EIGEN_DONT_INLINE void gate_tile(Index t, Index first, Index block, const X& x, const H& h) {
+  template <int B, class RowCount, class X, class H>
+  EIGEN_DONT_INLINE void gate_tile(Index t, Index first, RowCount rows, Index block, const X& x,
+                                   const H& h) {
+    constexpr int R = RowCount::value;
     const PackedLayer<T>& w = pass_.weights;
     const auto h_rows = h.template tile<R>(first);  // before the sums, or they would make way
     GateSums<T, R, B> sums;
@@ -168,14 +167,14 @@ class Forward {
       const Index z_size = gate_columns<T>(w.hidden);
       const T* z =
           pass_.ahead + (ahead_next_ + first - part_.row_begin) * z_size + block * panel_width<T>;
-      for (int r = 0; r < R; ++r)
+      for (int r = 0; r < rows.live; ++r)
 #pragma GCC unroll 24
         for (int v = 0; v < B * gate_count; ++v) sums.row[r][v] = load<P>(z + r * z_size + v * V);
     } else {
       input_gates<Product, T, R, B>(sums, w, block, x.template tile<R>(first));
     }
     add_recurrent_gates<Product, T, R, B>(sums, w, block, h_rows);
-    for (int r = 0; r < R; ++r)
+    for (int r = 0; r < rows.live; ++r)
 #pragma GCC unroll 6
       for (int b = 0; b < B; ++b) {
         const P* z = sums.row[r] + b * gate_count;
@@ -263,6 +262,10 @@ template <class Product>
 void forward_rounded(const ForwardPass<float>& pass, Part part) {
   Forward<float, Product>(pass, part).run();
 }
+
+template <class Product, auto compress, auto forward = forward_rounded<Product>>
+constexpr RoundedKernels rounded_kernels{Product::max_rows, rounded_row_size<Product>, compress,
+                                         forward};
 
 }  // namespace
 }  // namespace LSTM_NATIVE_ISA_NAME

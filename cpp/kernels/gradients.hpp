@@ -34,7 +34,8 @@ void gather_panels(const T* const* rows, Index frames, Index columns, T* to, Sha
 // all fall into the same few sets of the cache.
 template <class T>
 constexpr Index left_columns = 3 * width<T>;
-static_assert(left_columns<float> % max_rows == 0 && left_columns<double> % max_rows == 0);
+static_assert(left_columns<float> % Plain<float>::max_rows == 0 &&
+              left_columns<double> % Plain<double>::max_rows == 0);
 
 // Calls f(first column, columns) for this thread's groups of the columns of `left`, as wide as
 // `width`; the group stands in `buffer`, [frames, left_columns].

@@ -2,13 +2,14 @@
 // rest with another.
 //
 // Owns: the table of these functions, a constant: nothing runs at load time.
+#include "compress.hpp"
 #include "forward.hpp"
 
 namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
 
 extern const RoundedKernels int8;
-const RoundedKernels int8{rounded_row_size<Int8>, forward_rounded<Int8>};
+const RoundedKernels int8 = rounded_kernels<Int8, compress_to_int8>;
 
 }  // namespace LSTM_NATIVE_ISA_NAME
 }  // namespace lstm_native

@@ -13,10 +13,10 @@ namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
 template <class T>
-constexpr Kernels<T> kernels{width<T>,      max_rows,        left_columns<T>, gate_columns<T>,
-                             panel_size<T>, pack<T>,         transpose<T>,    forward<T>,
-                             restore<T>,    backward<T>,     gradients<T>,    sigmoid_array<T>,
-                             tanh_array<T>, multiply_add<T>, read<T>};
+constexpr Kernels<T> kernels{
+    width<T>,     Plain<T>::max_rows, left_columns<T>, gate_columns<T>, panel_size<T>,
+    pack<T>,      transpose<T>,       forward<T>,      restore<T>,      backward<T>,
+    gradients<T>, sigmoid_array<T>,   tanh_array<T>,   multiply_add<T>, read<T>};
 
 constexpr char name[] = LSTM_NATIVE_ISA_STRING;
 
@@ -26,8 +26,9 @@ extern const KernelTable table;
 const KernelTable table{name,
                         kernels<float>,
                         kernels<double>,
-                        compress,
-                        {rounded_row_size<Int8>, forward_rounded<Int8>},
+                        compress_to_bfloat16,
+                        rounded_kernels<Int8, compress_to_int8>,
+                        {},
                         {}};
 
 }  // namespace LSTM_NATIVE_ISA_NAME

@@ -30,12 +30,19 @@ constexpr Index header = Product::scaled ? 2 : 0;
 
 template <class Product>
 Index rounded_row_size(Index count) {
-  return header<Product> + terms_of<Product>(count);
+  if constexpr (Product::in_tiles)
+    return Product::row_size(count);
+  else
+    return header<Product> + terms_of<Product>(count);
 }
 
+// R rows that lie `size` apart, of which `live` count.
 template <class Product, int R>
 struct RoundedRowPointers {
   const std::int32_t* row[R];
+  RoundedRowPointers(const std::int32_t* first, Index size, Index) {
+    for (int r = 0; r < R; ++r) row[r] = first + r * size;
+  }
   EIGEN_STRONG_INLINE const std::int32_t& at(int r, Index k) const {
     return row[r][header<Product> + k];
   }
@@ -53,12 +60,10 @@ struct RoundedRowPointers {
 template <class Product>
 struct RoundedRows {
   const std::int32_t* data;  // of row `begin`
-  Index size, begin;
+  Index size, begin, end;
   template <int R>
   EIGEN_STRONG_INLINE RoundedRowPointers<Product, R> tile(Index first) const {
-    RoundedRowPointers<Product, R> rows;
-    for (int r = 0; r < R; ++r) rows.row[r] = data + (first + r - begin) * size;
-    return rows;
+    return {data + (first - begin) * size, size, smaller(R, end - first)};
   }
 };
 
@@ -115,7 +120,9 @@ inline void store_terms(const IntegersOf<float>& bytes, Index words, std::int32_
 }
 
 template <class Product>
-void round_row(const float* from, Index count, std::int32_t* to);
+void round_row(const float* from, Index count, std::int32_t* to) {
+  Product::round_row(from, count, to);
+}
 
 template <>
 inline void round_row<Int8>(const float* from, Index count, std::int32_t* to) {
@@ -165,7 +172,7 @@ EIGEN_STRONG_INLINE auto left_rows(const Part& part, const RowOf& row_of, Index 
     const Index size = rounded_row_size<Product>(depth);
     for (Index r = begin; r < end && !stopped_at(part, r); ++r)
       round_row<Product>(row_of(r), depth, scratch + (r - begin) * size);
-    return RoundedRows<Product>{scratch, size, begin};
+    return RoundedRows<Product>{scratch, size, begin, end};
   } else {
     return rows<T>(row_of);
   }

@@ -29,7 +29,7 @@ class Restore {
   // Nobody is waited for: a unit's c asks for its own gates only.
   void run() const {
     for (Index block = blocks_.begin; block < blocks_.end; ++block)
-      for_row_tiles(
+      for_row_tiles<Plain<T>>(
           0, pass_.frames, [&] { return stopped(part_); },
           [&](Index begin, auto row_count) {
             gate_tile<decltype(row_count)::value>(begin, block);

@@ -86,10 +86,26 @@ EIGEN_STRONG_INLINE simd::Packet16f dot_pairs(const simd::Packet16i& value,
 #endif
 }
 
+// The upper halves of scalars as the lower and the upper half of one.
+EIGEN_STRONG_INLINE simd::Packet16f pair_of_upper_halves(const simd::Packet16f& lower,
+                                                         const simd::Packet16f& upper) {
+  return simd::preinterpret<simd::Packet16f>(
+      simd::por(simd::plogical_shift_right<16>(simd::preinterpret<simd::Packet16i>(lower)),
+                simd::preinterpret<simd::Packet16i>(keep_bits<0xffff0000>(upper))));
+}
+
 // Each scalar as the nearest bfloat16, of the even one of two.
 EIGEN_STRONG_INLINE void store_bfloat16(std::int32_t* to, const simd::Packet16f& packet) {
   const __m256bh rounded = _mm512_cvtneps_pbh(packet);
   std::memcpy(to, &rounded, sizeof rounded);
+}
+
+// The same as floats.
+EIGEN_STRONG_INLINE simd::Packet16f nearest_bfloat16(const simd::Packet16f& packet) {
+  __m256i halves;
+  const __m256bh rounded = _mm512_cvtneps_pbh(packet);
+  std::memcpy(&halves, &rounded, sizeof halves);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 #endif
 

@@ -16,15 +16,15 @@ namespace lstm_native {
 namespace LSTM_NATIVE_ISA_NAME {
 namespace {
 
-constexpr int packets_per_panel = 4;
-constexpr int max_rows = max_accumulators / packets_per_panel;
-
 // Panels side by side that keep the tile's accumulators within the register file: with one row
 // alone, four chains of multiply-adds would wait for each other's latency.
 template <class Product>
-constexpr int max_panels(int rows) {
-  return (rows == 1 ? Product::accumulators_of_one_row : max_accumulators) /
-         (packets_per_panel * rows);
+constexpr int max_panels([[maybe_unused]] int rows) {
+  if constexpr (Product::in_tiles)
+    return 1;
+  else
+    return (rows == 1 ? Product::accumulators_of_one_row : max_accumulators) /
+           (packets_per_panel * rows);
 }
 
 template <class T>
@@ -143,7 +143,9 @@ template <class Product, int R, int G, int B, class P, class Left, class T>
 EIGEN_STRONG_INLINE void add_product(Accumulators<P, R, B * G>& z, const Left& left, Index depth,
                                      const T* panel, Index panel_stride, const T* scales,
                                      Index column) {
-  if constexpr (Product::scaled) {
+  if constexpr (Product::in_tiles) {
+    Product::add(z, left, depth, panel);
+  } else if constexpr (Product::scaled) {
     using Sum = typename Product::Sum;
     Accumulators<Sum, R, B * G> sums;
     for (int r = 0; r < R; ++r)
@@ -165,6 +167,14 @@ EIGEN_STRONG_INLINE void add_product(Accumulators<P, R, B * G>& z, const Left& l
 template <int N>
 struct Constant {
   static constexpr int value = N;
+  static constexpr int live = N;
+};
+
+// Rows of a tile, of which so many count.
+template <int N>
+struct PartlyLive {
+  static constexpr int value = N;
+  Index live;
 };
 
 // Calls f(Constant<n>{}) for a count known only at run time, 1 <= n <= Max.
@@ -180,24 +190,34 @@ EIGEN_STRONG_INLINE void with_constant(Index n, const F& f) {
   }
 }
 
-// Calls f(first, Constant<R>{}) for tiles that cover the rows evenly: 7 rows are 3 + 4, not 6 + 1.
-// Leaves when stopped() says so, which is asked before the first tile and then now and again.
-template <class Stopped, class F>
+// Calls f(first, rows) for tiles of rows.value rows, of which rows.live count: in registers all,
+// and they cover the rows evenly, 7 being 3 + 4, not 6 + 1. Leaves when stopped() says so, which is
+// asked before the first tile and then now and again.
+template <class Product, class Stopped, class F>
 EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const Stopped& stopped, const F& f) {
   constexpr Index tiles_between = 64;
+  constexpr int most = Product::max_rows;
   const Index count = end - begin;
-  const Index tiles = ceil_div(count, max_rows);
+  const Index tiles = ceil_div(count, most);
   for (Index i = 0; i < tiles; ++i) {
     if (i % tiles_between == 0 && stopped()) return;
-    const Index first = share_begin(count, i, tiles);
-    with_constant<max_rows>(share_begin(count, i + 1, tiles) - first,
-                            [&](auto rows) { f(begin + first, rows); });
+    if constexpr (Product::in_tiles) {
+      const Index first = begin + i * most, live = smaller(most, end - first);
+      if (live > most / 2)
+        f(first, PartlyLive<most>{live});
+      else
+        f(first, PartlyLive<most / 2>{live});
+    } else {
+      const Index first = share_begin(count, i, tiles);
+      with_constant<most>(share_begin(count, i + 1, tiles) - first,
+                          [&](auto rows) { f(begin + first, rows); });
+    }
   }
 }
 
-template <class F>
+template <class Product, class F>
 EIGEN_STRONG_INLINE void for_row_tiles(Index begin, Index end, const F& f) {
-  for_row_tiles(begin, end, [] { return false; }, f);
+  for_row_tiles<Product>(begin, end, [] { return false; }, f);
 }
 
 // Calls f(first, Constant<B>{}) for groups of panels (or unit blocks) that go side by side in one
@@ -242,24 +262,25 @@ struct Columns {
 
 // One tile of a product: out[r][column...] = init[r][column...] + left x panel. init[r] may be
 // null (zeros) and may be out[r].
-template <class Product, int R, int G, int B, class T, class Left>
-EIGEN_DONT_INLINE void multiply_tile(const Left& left, Index depth, const T* panel,
+template <class Product, int G, int B, class T, class Left, class RowCount>
+EIGEN_DONT_INLINE void multiply_tile(const Left& left, RowCount rows, Index depth, const T* panel,
                                      const Panels<T>& matrix, Index column, const T* const* init,
                                      T* const* out) {
   using P = PacketOf<T>;
+  constexpr int R = RowCount::value;
   constexpr Index V = width<T>;
   Accumulators<P, R, B * G> tile;
   // Only the last packet of a matrix can be cut short, and it never stands beside another panel.
   const auto lanes = [&](int v) {
     return B == 1 && v == G - 1 ? smaller(V, matrix.columns - column - v * V) : V;
   };
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < rows.live; ++r)
 #pragma GCC unroll 24
     for (int v = 0; v < B * G; ++v)
       tile.row[r][v] =
           init[r] ? load_lanes<P>(init[r] + column + v * V, lanes(v)) : broadcast<P>(T(0));
   add_product<Product, R, G, B>(tile, left, depth, panel, matrix.stride, matrix.scales, column);
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < rows.live; ++r)
 #pragma GCC unroll 24
     for (int v = 0; v < B * G; ++v) store_lanes(out[r] + column + v * V, tile.row[r][v], lanes(v));
 }
@@ -271,7 +292,7 @@ template <class Product, class T, class Left, class Init, class Out>
 void multiply(const Part& part, const Left& left, Index row_begin, Index row_end, Index depth,
               const Panels<T>& matrix, Index panel_begin, Index panel_end, const Init& init,
               const Out& out, bool backwards = false) {
-  const bool one_tile = row_end - row_begin <= max_rows;
+  const bool one_tile = row_end - row_begin <= Product::max_rows;
   const Index whole_panels = matrix.columns / panel_width<T>;
   const auto run = [&](Index panel, Index k_begin, Index k_end, auto packets, auto panels,
                        Index first, auto row_count) {
@@ -281,12 +302,12 @@ void multiply(const Part& part, const Left& left, Index row_begin, Index row_end
     tile_left.skip(k_begin);
     const T* from[R];
     T* to[R];
-    for (int r = 0; r < R; ++r) {
+    for (int r = 0; r < row_count.live; ++r) {
       to[r] = out(first + r);
       from[r] = k_begin == 0 ? init(first + r) : to[r];
     }
-    multiply_tile<Product, R, G, B>(
-        tile_left, k_end - k_begin,
+    multiply_tile<Product, G, B>(
+        tile_left, row_count, k_end - k_begin,
         matrix.data + panel * matrix.stride + k_begin / Product::terms * G * width<T>, matrix,
         panel * panel_width<T>, from, to);
   };
@@ -294,7 +315,7 @@ void multiply(const Part& part, const Left& left, Index row_begin, Index row_end
     Index k = 0;
     do {
       const Index k_end = smaller(depth, k + Product::depth_slice);
-      for_row_tiles(
+      for_row_tiles<Product>(
           row_begin, row_end, [&] { return stopped(part); },
           [&](Index first, auto row_count) {
             run(panel, k, k_end, packets, Constant<1>{}, first, row_count);
@@ -304,7 +325,7 @@ void multiply(const Part& part, const Left& left, Index row_begin, Index row_end
   };
   const Index whole_end = smaller(panel_end, whole_panels);
   if (one_tile && row_begin < row_end) {
-    for_row_tiles(row_begin, row_end, [&](Index first, auto row_count) {
+    for_row_tiles<Product>(row_begin, row_end, [&](Index first, auto row_count) {
       for_panel_groups<Product, decltype(row_count)::value>(
           panel_begin, whole_end, backwards, [&](Index panel, auto panels) {
             run(panel, 0, depth, Constant<packets_per_panel>{}, panels, first, row_count);

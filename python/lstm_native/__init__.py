@@ -28,9 +28,11 @@ from lstm_native.runtime import (
     float32_matmul_precision,
     get_float32_matmul_precision,
     get_num_threads,
+    get_reproducible,
     isa,
     set_float32_matmul_precision,
     set_num_threads,
+    set_reproducible,
     show_config,
 )
 from lstm_native.stream import Stream
@@ -51,6 +53,7 @@ __all__ = [
     "float32_matmul_precision",
     "get_float32_matmul_precision",
     "get_num_threads",
+    "get_reproducible",
     "invert_permutation",
     "isa",
     "load",
@@ -63,6 +66,7 @@ __all__ = [
     "save",
     "set_float32_matmul_precision",
     "set_num_threads",
+    "set_reproducible",
     "show_config",
     "unpack_sequence",
     "unpad_sequence",

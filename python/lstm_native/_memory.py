@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_native import _forks, _panels, functional, parameters
+from lstm_native import _forks, _panels, functional, parameters, runtime
 from lstm_native._checks import arguments
-from lstm_native.parameters import Config, FloatArray, Packing, Precision, Storage
-from lstm_native.runtime import get_float32_matmul_precision, multiplies_bfloat16_pairs
+from lstm_native.parameters import PRECISIONS, Config, FloatArray, Packing, Precision, Storage
 
 
 class Memory:
@@ -47,12 +46,12 @@ class Memory:
         "_config",
         "_dtype",
         "_flat",
-        "_follows",
         "_identity",
         "_lock",
         "_owner",
         "_packed",
         "_precision",
+        "_precision_number",
         "_storage",
         "_training",
         "_unshared",
@@ -70,7 +69,7 @@ class Memory:
         self._training = True
         self._storage: Storage | None = None  # of the packed copy in evaluation mode
         self._precision: Precision | None = None  # None: what is set for all
-        self._follows = dtype == np.float32  # the precision set for all
+        self._precision_number = self._number_of_precision()
         self._packed: functional.Weights | None = None
         self._adopted: functional.Weights | None = None  # that lie in borrowed memory
         self._lock = _forks.lock()  # between packing and whatever changes parameters or mode
@@ -124,8 +123,13 @@ class Memory:
         """What weights are rounded to in evaluation mode."""
         if self._storage is not None or self._dtype != np.float32:
             return self._storage
-        chosen = self._precision or get_float32_matmul_precision()
-        return "bfloat16 pairs" if chosen == "medium" and multiplies_bfloat16_pairs() else None
+        return runtime.packing(self._precision)
+
+    def _number_of_precision(self) -> int:
+        """By which the core looks, at each plain call, whether the packed copy is outdated."""
+        if self._storage is not None or self._dtype != np.float32:
+            return -1
+        return len(PRECISIONS) if self._precision is None else PRECISIONS.index(self._precision)
 
     def _packed_as(self, packing: Packing | None) -> functional.Weights | None:
         """The packed copy, if it is of this kind, else a fresh one; in evaluation mode."""
@@ -155,8 +159,7 @@ class Memory:
         """Let the next call pack; the lock is held."""
         self._changes += 1
         self._packed = None
-        settings = self._storage, self._precision
-        self._follows = self._dtype == np.float32 and settings == (None, None)
+        self._precision_number = self._number_of_precision()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

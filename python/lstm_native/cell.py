@@ -135,7 +135,7 @@ class LSTMCell(Loadable):
         """
         weights = self._packed
         if weights is not None:
-            result = functional.infer_cell(weights, x, hx, self._follows)
+            result = functional.infer_cell(weights, x, hx, self._precision_number)
             if result is not None:
                 return result
         array, state = calls.cell_input(x, hx, self._config, self._dtype)

@@ -193,7 +193,7 @@ class LSTM(ConfiguredLSTM):
         weights = self._packed
         plain = lengths is None and resets is None
         if weights is not None and plain and return_layers is False and return_cells is False:
-            result = functional.infer(weights, x, hx, self._batch_first, self._follows)
+            result = functional.infer(weights, x, hx, self._batch_first, self._precision_number)
             if result is not None:
                 return result
         array, state, layout = self._checked(x, hx, lengths, resets)

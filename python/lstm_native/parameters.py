@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 Shape: TypeAlias = tuple[int, ...]
 Storage: TypeAlias = Literal["bfloat16", "int8"]  # what packed weights are rounded to
 Precision: TypeAlias = Literal["highest", "high", "medium"]  # of products, torch's names
-# The first as the core has it: with pairs, rows are rounded, too.
-Packing: TypeAlias = Literal["bfloat16", "bfloat16 pairs", "int8"]
+# The same as the core has it, and what it makes of a precision.
+Packing: TypeAlias = Literal[
+    "bfloat16", "int8", "bfloat16 pairs", "one part", "two parts", "three parts"
+]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 # What files tell of a network beside its parameters, by name.
 NOTES = ("batch_first", "dropout", "lstm_native.quantized", "lstm_native.precision")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_native import _core
 from lstm_native._checks import arguments
-from lstm_native.parameters import Precision
+from lstm_native.parameters import Packing, Precision
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -67,15 +67,18 @@ def set_float32_matmul_precision(precision: Precision) -> None:
     Parameters
     ----------
     precision : {"highest", "high", "medium"}
-        "highest": float32 throughout.
+        "highest": float32 throughout; or, after ``set_reproducible(False)``, as exactly.
 
-        "high": what is at least as exact as products of bfloat16 in two parts. Here that is
-        "highest": no CPU whose instructions are used is faster by them.
+        "high": weights, inputs and h (and what is projected) are taken as sums of two bfloat16, of
+        16 digits together, where the CPU has tiles (:func:`isa` is ``amx``). What is above 3.39e38,
+        and infinity, makes NaN of its row. Elsewhere it is "highest": no other CPU is faster by it.
 
-        "medium": weights, inputs and h (and what is projected) are rounded to bfloat16 before they
-        are multiplied, where the CPU has an instruction for it (:func:`isa` is ``avx512_bf16``);
-        sums, biases, c and activations stay float32. What is above 3.39e38 becomes infinite.
-        Elsewhere it is "highest". :func:`show_config` says which.
+        "medium": they are rounded to bfloat16, of 8 digits, where the CPU has an instruction for it
+        (:func:`isa` is ``avx512_bf16`` or ``amx``). What is above 3.39e38 becomes infinite.
+        Elsewhere it is "highest".
+
+        Sums, biases, c and activations are float32 in all. :func:`show_config` says what a name
+        comes to here.
 
     Raises
     ------
@@ -129,9 +132,55 @@ def float32_matmul_precision(precision: Precision) -> Iterator[None]:
         set_float32_matmul_precision(before)
 
 
+def get_reproducible() -> bool:
+    """What :func:`set_reproducible` set; True at first.
+
+    Examples
+    --------
+    >>> get_reproducible()
+    True
+    """
+    return _core.get_reproducible()
+
+
+def set_reproducible(reproducible: bool) -> None:
+    """Set whether "highest" has the same bits on this CPU as on others with AVX-512.
+
+    If not, calls at this precision may multiply float32 as sums of three bfloat16 where the CPU has
+    tiles (:func:`isa` is ``amx``), by six products of parts. For calls of many rows: with few, a
+    weight of six bytes costs more time to read than one of four. Elsewhere it changes nothing, and
+    nowhere what else is said of results: rows do not depend on those beside them, nor on threads.
+    Before the first call the environment variable ``LSTM_NATIVE_REPRODUCIBLE`` says it, by 0 or 1.
+
+    Parameters
+    ----------
+    reproducible : bool
+        Whether to multiply float32 by float32, as ``record`` and training mode do in any case.
+
+    Raises
+    ------
+    TypeError
+        Not a bool.
+
+    Notes
+    -----
+    Errors against float64 are about half those of float32 products, but where large products cancel
+    that belong to neighbouring features: there they were up to twice as large. Rows that hold NaN,
+    infinity, or numbers that are not zero and below 2**-103 or above 2**127 are multiplied as
+    float32, slowly; so is all of a network that has such weights, or fewer than 64 features or
+    units.
+
+    Examples
+    --------
+    >>> set_reproducible(False)
+    >>> set_reproducible(True)
+    """
+    _core.set_reproducible(arguments.boolean(reproducible, "reproducible"))
+
+
 def isa() -> str:
-    """The instruction set in use: ``baseline``, ``avx2``, ``avx512``, ``avx512_vnni`` or
-    ``avx512_bf16``.
+    """The instruction set in use: ``baseline``, ``avx2``, ``avx512``, ``avx512_vnni``,
+    ``avx512_bf16`` or ``amx``.
 
     The best one of this CPU, unless the environment variable ``LSTM_NATIVE_ISA`` named another
     when the package was imported.
@@ -139,17 +188,22 @@ def isa() -> str:
     return _core.isa()
 
 
-def multiplies_bfloat16_pairs() -> bool:
-    """Whether the CPU does so, and "medium" is not "highest"."""
-    return _core.multiplies_bfloat16_pairs()
+def packing(precision: Precision | None) -> Packing | None:
+    """What float32 weights are packed as for a precision, or None: for the one set for all."""
+    return _core.packing(precision)
+
+
+_PRODUCTS = {
+    None: "of float32",
+    "bfloat16 pairs": "of bfloat16",
+    "one part": "of bfloat16, on tiles",
+    "two parts": "of two parts of bfloat16, on tiles",
+    "three parts": "of three parts of bfloat16, on tiles",
+}
 
 
 def _precision() -> str:
-    chosen = get_float32_matmul_precision()
-    if chosen == "highest":
-        return chosen
-    rounded = chosen == "medium" and _core.multiplies_bfloat16_pairs()
-    return f"{chosen} ({'by products of bfloat16' if rounded else 'here as highest'})"
+    return f"{get_float32_matmul_precision()} (products {_PRODUCTS[packing(None)]})"
 
 
 @overload

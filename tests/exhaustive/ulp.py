@@ -94,7 +94,7 @@ def measure(name: str, dtype: str, task: int) -> Worst:
 
 def computing(isa: str) -> str:
     """The ISA whose functions this one has: those of avx512 come with other products, too."""
-    return isa.split("_")[0]
+    return "avx512" if isa == "amx" else isa.split("_")[0]
 
 
 def measure_isa(isa: str) -> dict[tuple[str, str], Worst]:

@@ -17,3 +17,4 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 void check_activations();
 void check_networks();
 void check_storages();
+void check_parts();

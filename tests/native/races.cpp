@@ -134,7 +134,8 @@ class Shared {
   Shared() {
     for (const Storage storage : {Storage::plain, Storage::bfloat16, Storage::int8})
       tasks_.emplace_back(sizes[0], 1, storage);
-    if (multiplies_bfloat16_pairs()) tasks_.emplace_back(sizes[0], 1, Storage::bfloat16_pairs);
+    if (multiplies(Storage::bfloat16_pairs))
+      tasks_.emplace_back(sizes[0], 1, Storage::bfloat16_pairs);
     for (const Task& task : tasks_) expected_.push_back(task.infer());
   }
   void use() const {

@@ -1,158 +1,17 @@
 // Packed weights in fewer bytes: bfloat16 against weights rounded before, to the bit; int8 against
-// sums of integers and a bound of what rounding may cost; and the same bits however they are run,
-// of pairs of bfloat16, too.
+// sums of integers and a bound of what rounding may cost; and the same bits however they are run.
 //
 // A stack is held to its layers and directions run one by one, and these, step by step, to one step
 // in plain loops. So no rounding adds up, and a byte that turns is not met.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <memory>
 
-#include "checks.hpp"
-#include "dispatch.hpp"
-#include "naive.hpp"
-#include "plan.hpp"
-#include "stack.hpp"
+#include "problems.hpp"
 
 namespace {
 
-using namespace lstm_native;
-using Values = std::vector<float>;
-
-// I, H and P of every remainder modulo 2 and 4; one tile of rows and several; more features than a
-// product keeps in L2, by an odd number.
-constexpr naive::Sizes cases[] = {
-    {1, 1, 1, 1, 1, 1, 0, false},   {4, 3, 2, 3, 1, 1, 0, true},     {7, 1, 3, 5, 1, 1, 0, true},
-    {5, 5, 6, 18, 2, 2, 7, true},   {6, 13, 16, 33, 1, 2, 30, true}, {9, 1, 65, 67, 3, 1, 31, true},
-    {2, 14, 601, 9, 1, 1, 0, true}, {40, 2, 9, 130, 2, 1, 0, true},  {3, 90, 5, 24, 1, 2, 0, false},
-};
-
-struct Run {
-  Values y, h, c;
-  bool same(const Run& other) const {
-    return same_bits(y, other.y) && same_bits(h, other.h) && same_bits(c, other.c);
-  }
-};
-
-Config config_of(const naive::Sizes& s) { return {s.I, s.H, s.L, s.bias, s.D == 2, s.proj}; }
-
-Values slice(const Values& from, std::size_t begin, std::size_t count) {
-  return {from.begin() + static_cast<std::ptrdiff_t>(begin),
-          from.begin() + static_cast<std::ptrdiff_t>(begin + count)};
-}
-
-// Sequences of a network: its parameters and what it reads.
-struct Problem {
-  naive::Sizes s;
-  Values parameters;
-  std::vector<Index> length;
-  Values x, h, c;
-
-  Problem(const naive::Sizes& sizes, const naive::Problem& from)
-      : s(sizes),
-        parameters(from.parameters.begin(), from.parameters.end()),
-        length(from.length.begin(), from.length.end()),
-        x(from.x.begin(), from.x.end()),
-        h(from.h.begin(), from.h.end()),
-        c(from.c.begin(), from.c.end()) {}
-
-  Weights<float> packed(Storage storage) const {
-    return Weights<float>(config_of(s), parameters.data(), storage);
-  }
-
-  Run run(const Weights<float>& weights) const {
-    Run r{Values(static_cast<std::size_t>(s.T * s.N * s.D * s.P())), h, c};
-    const Schedule schedule = Schedule::padded(length.data(), s.N);
-    const auto offsets = [&](Index features) {
-      return Offsets::strided(schedule, s.N * features, features);
-    };
-    Dropout none;
-    forward(weights,
-            Sequences<float>{Schedule::padded(length.data(), s.N), offsets(s.I),
-                             offsets(s.D * s.P()), x.data(), r.y.data(), r.h.data(), r.c.data()},
-            none);
-    return r;
-  }
-  Run run(Storage storage) const { return run(packed(storage)); }
-
-  // Row n by itself.
-  Problem row(int n) const {
-    Problem one = *this;
-    one.s.N = 1;
-    one.length = {length[n]};
-    const auto rows = [&](const Values& of, int count, int features) {
-      Values taken;
-      for (int i = 0; i < count; ++i) {
-        const Values part = slice(of, (i * s.N + n) * features, features);
-        taken.insert(taken.end(), part.begin(), part.end());
-      }
-      return taken;
-    };
-    one.x = rows(x, s.T, s.I);
-    one.h = rows(h, s.L * s.D, s.P());
-    one.c = rows(c, s.L * s.D, s.H);
-    return one;
-  }
-
-  // Layer l in direction d by itself, whose input is `input`.
-  Problem layer(int l, int d, const Values& input) const {
-    Problem one = *this;
-    one.s = {s.T, s.N, s.layer_input(l), s.H, 1, 1, s.proj, s.bias};
-    std::size_t begin = 0;
-    for (int below = 0; below < l; ++below) begin += s.D * s.layer_parameters(below);
-    one.parameters = slice(parameters, begin + d * s.layer_parameters(l), s.layer_parameters(l));
-    one.x = input;
-    const std::size_t state = (l * s.D + d) * s.N;
-    one.h = slice(h, state * s.P(), s.N * s.P());
-    one.c = slice(c, state * s.H, s.N * s.H);
-    return one;
-  }
-};
-
-// Every row's own steps backwards.
-Values backwards(const Values& frames, const Problem& p, int features) {
-  Values turned(frames.size());
-  for (int n = 0; n < p.s.N; ++n)
-    for (Index t = 0; t < p.length[n]; ++t)
-      std::copy_n(&frames[(t * p.s.N + n) * features], features,
-                  &turned[((p.length[n] - 1 - t) * p.s.N + n) * features]);
-  return turned;
-}
-
-Run layer_by_layer(const Problem& p, Storage storage) {
-  const naive::Sizes& s = p.s;
-  Run all;
-  Values input = p.x;
-  for (int l = 0; l < s.L; ++l) {
-    Values output(static_cast<std::size_t>(s.T * s.N * s.D * s.P()));
-    for (int d = 0; d < s.D; ++d) {
-      const Problem one = p.layer(l, d, d == 1 ? backwards(input, p, s.layer_input(l)) : input);
-      const Run r = one.run(storage);
-      const Values y = d == 1 ? backwards(r.y, p, s.P()) : r.y;
-      for (int frame = 0; frame < s.T * s.N; ++frame)
-        std::copy_n(&y[frame * s.P()], s.P(), &output[(frame * s.D + d) * s.P()]);
-      all.h.insert(all.h.end(), r.h.begin(), r.h.end());
-      all.c.insert(all.c.end(), r.c.begin(), r.c.end());
-    }
-    input = output;
-  }
-  all.y = input;
-  return all;
-}
-
-// Frame by frame, as a stream does it.
-Run step_by_step(const Problem& p, Storage storage) {
-  const naive::Sizes& s = p.s;
-  Run r{Values(static_cast<std::size_t>(s.T * s.N * s.P())), p.h, p.c};
-  const Schedule one = Schedule::dense(1, s.N);
-  RepeatedForward<float> stack(
-      std::make_shared<const Weights<float>>(p.packed(storage)),
-      Sequences<float>{Schedule::dense(1, s.N), Offsets::strided(one, 0, s.I),
-                       Offsets::strided(one, 0, s.P()), nullptr, nullptr, r.h.data(), r.c.data()});
-  for (int t = 0; t < s.T; ++t) stack.run(&p.x[t * s.N * s.I], &r.y[t * s.N * s.P()]);
-  return r;
-}
+using namespace problems;
 
 // --- bfloat16 ---
 
@@ -344,39 +203,6 @@ void check_too_small(const Problem& p) {
   }
 }
 
-// --- all ---
-
-void check_bits(const Problem& p, Storage storage) {
-  force_dealing(Dealing::alone);
-  set_num_threads(1);
-  const Weights<float> weights = p.packed(storage);
-  const Run alone = p.run(weights);
-  check(alone.same(layer_by_layer(p, storage)), "a stack is not its layers");
-  check(alone.same(p.run(Weights<float>::lying_at(config_of(p.s), weights.panels(), storage))),
-        "weights that lie elsewhere");
-  if (p.s.D == 1 && *std::min_element(p.length.begin(), p.length.end()) == p.s.T)
-    check(alone.same(step_by_step(p, storage)), "steps change the bits");
-  const int frame = p.s.D * p.s.P();
-  for (int n = 0; n < std::min(p.s.N, 7); ++n) {
-    const Run row = p.row(n).run(storage);
-    Values of_row;
-    for (int t = 0; t < p.s.T; ++t) {
-      const Values part = slice(alone.y, (t * p.s.N + n) * frame, frame);
-      of_row.insert(of_row.end(), part.begin(), part.end());
-    }
-    of_row.resize(row.y.size());
-    check(same_bits(slice(row.y, 0, p.length[n] * frame), slice(of_row, 0, p.length[n] * frame)),
-          "the rows beside it change the bits");
-  }
-  for (const Dealing dealing :
-       {Dealing::rows, Dealing::units, Dealing::tail, Dealing::directions, Dealing::layers})
-    for (const int threads : {2, 5}) {
-      force_dealing(dealing);
-      set_num_threads(threads);
-      check(alone.same(p.run(p.packed(storage))), "threads change the bits");
-    }
-}
-
 }  // namespace
 
 void check_storages() {
@@ -391,7 +217,8 @@ void check_storages() {
       if (!ragged) check_int8(p.layer(0, 0, p.x));
       if (!ragged) check_not_finite(p.layer(0, 0, p.x));
       if (!ragged) check_too_small(p.layer(0, 0, p.x));
-      for (const Storage storage : {Storage::bfloat16, Storage::int8}) check_bits(p, storage);
-      if (multiplies_bfloat16_pairs()) check_bits(p, Storage::bfloat16_pairs);
+      for (const Storage storage : {Storage::bfloat16, Storage::int8, Storage::bfloat16_pairs})
+        if (multiplies(storage)) check_bits(p, storage);
     }
+  force_dealing(Dealing::any);
 }

@@ -150,7 +150,7 @@ class CoreScene(Scene):
         arguments = {
             "weights": self.rounded, "x": self.array(*shape),
             "hx": None if self.choices.chance(2) else hx, "batch_first": first,
-            "follows": self.choices.chance(2),
+            "precision": self.choices.below(5) - 1,
         }  # fmt: skip
         return Call(_core.infer, arguments, REFUSED)
 
@@ -158,7 +158,7 @@ class CoreScene(Scene):
         # Of any weights: those of a stack have more than a cell's states.
         hx = self.array(self.N, self.H), self.array(self.N, self.H)
         given = {"weights": self.rounded, "x": self.array(self.N, self.I), "hx": hx}
-        given["follows"] = self.choices.chance(2)
+        given["precision"] = self.choices.below(5) - 1
         return Call(_core.infer_cell, given, REFUSED, right=False)
 
     # --- streams ---
