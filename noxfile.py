@@ -76,20 +76,6 @@ def isas(session: nox.Session, isa: str) -> None:
     session.run("pytest", *session.posargs, env={"LSTM_NATIVE_ISA": isa})
 
 
-@nox.session
-def tiles(session: nox.Session) -> None:
-    """The ISA amx; its instructions are emulated one by one where the CPU has none.
-
-    The core's own test, then what of the suite rounds products.
-    """
-    build = sessions.native_build(session, "-DLSTM_NATIVE_EMULATED_TILES=ON")
-    environment = {"LSTM_NATIVE_ISA": "amx"}
-    session.run(str(build / "native_test"), external=True, env=environment)
-    session.install(".[test]", "-Ccmake.define.LSTM_NATIVE_EMULATED_TILES=ON")
-    tests = ("precision", "reproducible", "quantized", "bits", "releases", "shared_weights")
-    session.run("pytest", *(f"tests/test_{name}.py" for name in tests), env=environment)
-
-
 def install_preset(session: nox.Session, preset: str) -> None:
     """Install the package as a preset of CMakePresets.json builds it, and what the tests need."""
     session.install(

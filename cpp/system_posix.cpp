@@ -15,11 +15,12 @@
 #include <cstdlib>
 #include <new>
 
-namespace lstm_native {
-
-#ifdef LSTM_NATIVE_EMULATED_TILES
-bool emulate_tiles();  // tests/native/tiles.cpp
+#ifdef LSTM_NATIVE_AMX
+// Of tests/native/tiles.cpp, where that is preloaded; else null.
+extern "C" __attribute__((weak, visibility("default"))) bool lstm_native_emulates_tiles();
 #endif
+
+namespace lstm_native {
 
 namespace {
 
@@ -133,11 +134,9 @@ bool runs_avx512_bf16() {
 }
 
 bool runs_amx() {
-#ifdef LSTM_NATIVE_EMULATED_TILES
-  return runs_avx512_bf16();
-#elif defined(LSTM_NATIVE_AMX)
-  return runs_avx512_bf16() && __builtin_cpu_supports("amx-tile") &&
-         __builtin_cpu_supports("amx-bf16");
+#ifdef LSTM_NATIVE_AMX
+  return runs_avx512_bf16() && (lstm_native_emulates_tiles || (__builtin_cpu_supports("amx-tile") &&
+                                                               __builtin_cpu_supports("amx-bf16")));
 #else
   return false;
 #endif
@@ -146,12 +145,11 @@ bool runs_amx() {
 // Linux keeps no room for tiles where it saves a thread's registers before a process has asked. It
 // says no where a thread's stack for signals would be too small for them.
 bool permits_tiles() {
-#ifdef LSTM_NATIVE_EMULATED_TILES
-  static const bool permitted = emulate_tiles();
-  return permitted;
-#elif defined(LSTM_NATIVE_AMX)
+#ifdef LSTM_NATIVE_AMX
   constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
-  static const bool permitted = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  static const bool permitted = lstm_native_emulates_tiles
+                                    ? lstm_native_emulates_tiles()
+                                    : syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
   return permitted;
 #else
   return false;

@@ -35,6 +35,17 @@ def native(session: nox.Session) -> None:
 
 
 @nox.session
+def tiles(session: nox.Session) -> None:
+    """The core's own test with the ISA amx, whose instructions are emulated. Needs g++."""
+    build = native_build(session)
+    library = build.resolve() / "tiles.so"
+    flags = ("-std=c++17", "-O2", "-shared", "-fPIC", "-mavx512f", "-mfma")
+    session.run("g++", *flags, "tests/native/tiles.cpp", "-o", str(library), external=True)
+    environment = {"LSTM_NATIVE_ISA": "amx", "LD_PRELOAD": str(library)}
+    session.run(str(build / "native_test"), external=True, env=environment)
+
+
+@nox.session
 def tsan(session: nox.Session) -> None:
     """Eight threads in the core for a minute under ThreadSanitizer. Needs clang++.
 

@@ -1,6 +1,9 @@
 // AMX for CPUs that have none: there its instructions are undefined, and this is what the signal
-// about it does. A build with LSTM_NATIVE_EMULATED_TILES runs the very code of the ISA amx, some
-// thousand times slower.
+// about it does. Preloaded into a process it lets the very code of the ISA amx run, some thousand
+// times slower:
+//
+//   g++ -O2 -shared -fPIC -mavx512f -mfma tests/native/tiles.cpp -o tiles.so
+//   LD_PRELOAD=$PWD/tiles.so LSTM_NATIVE_ISA=amx python ...
 //
 // Owns: the instructions of tiles, as Intel describes them (SDM, volume 2: LDTILECFG and its like).
 // Must not know: who executes them. Where it differs from a CPU: shapes are the full ones.
@@ -13,7 +16,6 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace lstm_native {
 namespace {
 
 constexpr int rows = 16, words = 16;
@@ -164,12 +166,11 @@ void on_undefined(int, siginfo_t*, void* at) {
 
 }  // namespace
 
-bool emulate_tiles() {
-  if (__builtin_cpu_supports("amx-bf16")) return true;
+// The package asks for this where it would ask the operating system for tiles.
+extern "C" bool lstm_native_emulates_tiles() {
+  if (const char* no = std::getenv("TILES_REFUSED"); no && *no) return false;
   struct sigaction action{};
   action.sa_sigaction = on_undefined;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   return sigaction(SIGILL, &action, &before) == 0;
 }
-
-}  // namespace lstm_native
