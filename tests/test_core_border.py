@@ -140,6 +140,30 @@ def test_index_arrays(lengths: Any, batch_sizes: Any, order: Any, message: str) 
         _core.forward(LSTM(3, 4)._weights(), x, y, state, state.copy(), *arrays, 0.0, None)
 
 
+def test_packed_sequences_of_no_steps() -> None:
+    """They have no first step that says how many rows there are: there are none."""
+    none, some = (np.zeros((1, batch, 4), np.float32) for batch in (0, 1))
+    x, y, nothing = (
+        np.zeros((0, 3), np.float32),
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.int64),
+    )
+    weights = LSTM(3, 4)._weights()
+    for order in (None, nothing):
+        packed = (None, nothing, order, 0.0, None)
+        _core.forward(weights, x, y, none, none.copy(), *packed)
+        with pytest.raises(ValueError, match="shape"):
+            _core.forward(weights, x, y, some, some.copy(), *packed)
+
+
+def test_strides_between_elements() -> None:
+    """Steps of 13 bytes, as in an array of records: the kernels step over whole numbers."""
+    x = np.ndarray((2, 1, 3), np.float32, bytes(13 + 12), strides=(13, 12, 4))
+    y, state = np.zeros((2, 1, 4), np.float32), np.zeros((1, 1, 4), np.float32)
+    with pytest.raises(ValueError, match="x should have strides of whole elements"):
+        _core.forward(LSTM(3, 4)._weights(), x, y, state, state.copy(), None, None, None, 0.0, None)
+
+
 @pytest.mark.parametrize(
     "sizes", [(-1, 4, 1, 0), (3, 0, 1, 0), (3, 4, 0, 0), (3, 4, 1, -1), (3, 4, 1, 4), (3, 4, 1, 5)]
 )
@@ -160,6 +184,14 @@ def test_thread_counts(count: int) -> None:
 def test_names_of_no_dealing() -> None:
     with pytest.raises(ValueError, match="name of a Dealing"):
         _core.force_dealing("by moonlight")
+
+
+@pytest.mark.parametrize("name", ["higher", "", b"high", 2, None])
+def test_names_of_no_precision(name: Any) -> None:
+    before = _core.get_precision()
+    with pytest.raises(ValueError, match="name of a Precision"):
+        _core.set_precision(name)
+    assert _core.get_precision() == before
 
 
 def test_segments_of_no_steps() -> None:
@@ -205,9 +237,19 @@ def test_storages_that_cannot_be(storage: str) -> None:
             rounded, x, np.zeros((1, 1, 4), np.float32), state, state.copy(), None, None, None, 0.0,
             None, None,
         )  # fmt: skip
-    if storage == "int8":
-        with pytest.raises(ValueError, match="at most 133144"):
-            _core.pack(flat[:1].astype(np.float32), 133_145, 1, 1, True, False, 0, storage)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (133_145, 1, 1, True, False, 0),
+        (1, 66_573, 2, True, True, 0),  # what the second layer reads, of both directions
+        (1, 133_145, 1, True, False, 1),  # what the projection reads
+    ],
+)
+def test_sums_of_too_many_bytes(sizes: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="'int8' is for at most 133144 features and units"):
+        _core.pack(np.zeros(1, np.float32), *sizes, "int8")
 
 
 def test_rounded_weights_are_of_their_own_size() -> None:

@@ -3,7 +3,10 @@ never rounds. The numbers are in test_quantized.
 """
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -63,6 +66,30 @@ def test_networks_follow_the_setting(lstm: LSTM, x: NDArray[F32]) -> None:
     assert (high.tobytes() == exact.tobytes()) is not TILES
     np.testing.assert_allclose(medium, exact, rtol=0, atol=0.02)
     np.testing.assert_allclose(high, exact, rtol=0, atol=2e-5)
+
+
+WITHOUT_PAIRS = """
+import numpy as np
+from lstm_native import LSTM, _core, float32_matmul_precision
+
+lstm, x = LSTM(6, 40).eval(), np.ones((5, 3, 6), np.float32)
+exact, _ = lstm(x)
+with float32_matmul_precision("medium"):
+    assert lstm(x)[0].tobytes() == exact.tobytes()
+try:
+    _core.pack(lstm.flat_parameters, 6, 40, 1, True, False, 0, "bfloat16 pairs")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_an_isa_without_the_instruction() -> None:
+    """The setting rounds nothing, and nobody packs what no kernel would read."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PAIRS], env=os.environ | {"LSTM_NATIVE_ISA": "baseline"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "storage 'bfloat16 pairs' is for the ISA avx512_bf16\n"
 
 
 def test_a_block(lstm: LSTM, x: NDArray[F32]) -> None:
