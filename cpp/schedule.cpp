@@ -89,7 +89,7 @@ Index Schedule::row_share(Index part, Index parts, Index until) const {
   // The row whose frames the even cut falls into goes to the nearer side.
   const double cut =
       static_cast<double>(frames) * static_cast<double>(part) / static_cast<double>(parts);
-  Index low = 0, high = batch();  // the first row count with at least `cut` frames
+  Index low = 0, high = batch();  // the first row count with at least `cut` frames: not none
   while (low < high) {
     const Index middle = (low + high) / 2;
     if (static_cast<double>(frames_of(middle, until)) < cut)
@@ -100,7 +100,7 @@ Index Schedule::row_share(Index part, Index parts, Index until) const {
   const auto distance = [&](Index row) {
     return std::abs(static_cast<double>(frames_of(row, until)) - cut);
   };
-  return low > 0 && distance(low - 1) < distance(low) ? low - 1 : low;
+  return distance(low - 1) < distance(low) ? low - 1 : low;
 }
 
 Offsets Offsets::strided(const Schedule& schedule, Index step_stride, Index row_stride) {
