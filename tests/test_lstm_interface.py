@@ -295,6 +295,14 @@ def test_into_is_added_to(lstm: LSTM, rng: np.random.Generator) -> None:
         lstm.parameter_views(buffer[:3])
 
 
+def test_no_rows_add_nothing(lstm: LSTM, rng: np.random.Generator) -> None:
+    x, buffer = normal(rng, 5, 0, 2), np.ones_like(lstm.flat_parameters)
+    output, _, tape = lstm.record(x)
+    lstm.backward(tape, output, into=buffer)
+    assert (buffer == 1).all()
+    assert not lstm.backward(lstm.record(x)[2], output).parameters.any()
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_packed_gradients(whole: bool, lstm: LSTM, rng: np.random.Generator) -> None:
     packed = pack_padded_sequence(normal(rng, 5, 3, 2), [3, 5, 1], enforce_sorted=False)
