@@ -189,7 +189,7 @@ def test_names_of_no_dealing() -> None:
 @pytest.mark.parametrize("name", ["higher", "", b"high", 2, None])
 def test_names_of_no_precision(name: Any) -> None:
     before = _core.get_precision()
-    with pytest.raises(ValueError, match="name of a Precision"):
+    with pytest.raises(ValueError, match="precision should be one of 'highest', 'high', 'medium'"):
         _core.set_precision(name)
     assert _core.get_precision() == before
 
