@@ -2,7 +2,8 @@
 # which is Clang behind the options of cl.
 #
 # Sets: x86, amx, and the lists warnings, kernel_flags, avx2_flags, avx512_flags, vnni_flags,
-# bf16_flags, amx_flags, module_flags, module_link_flags. Must not know: targets, or what they are made of.
+# bf16_flags, amx_flags, module_flags, module_link_flags. Must not know: targets, or what they are
+# made of.
 
 # Whether for x86-64. On macOS one compiler builds for either CPU; which one is asked of it.
 if(APPLE AND CMAKE_OSX_ARCHITECTURES)

@@ -66,6 +66,9 @@ constexpr Index parts_of(Storage storage) {
              ? 0
              : 1 + static_cast<Index>(storage) - static_cast<Index>(Storage::one_part);
 }
+// What three parts hold to the last digit, beside zero, and what can be multiplied without a
+// product or a sum of parts that is infinite where that of floats is not.
+constexpr float least_in_parts = 0x1p-103f, most_in_parts = 0x1p50f;
 constexpr Index tile_depth = 32;   // rows of k
 constexpr Index tile_height = 16;  // rows of the panels, of two rows of k each; as many columns
 

@@ -11,10 +11,9 @@ namespace lstm_native {
 namespace {
 
 // Nanoseconds, bytes, flops, of one core. The times and rates are measured (`python -m
-// bench.constants`; figures and machine in docs/performance.md), but for read_cost, and for
-// tile_speed: what products alone came to on another machine, one with tiles. team_time lies
-// between 1.5 us, calls one after another, and 50 us, calls 10 ms apart: the members sleep by then.
-// Sizes and counts are chosen.
+// bench.constants`; figures and machine in docs/performance.md), but for read_cost and for
+// tile_speed, which is what is expected of tiles. team_time lies between 1.5 us, calls one after
+// another, and 50 us, calls 10 ms apart: the members sleep by then. Sizes and counts are chosen.
 constexpr double flops_per_lane = 7;             // per nanosecond and lane of a packet
 constexpr double tile_speed[] = {1, 4, 2, 1.4};  // times that, by parts
 constexpr double cell_time = 30;                 // the cell of one packet of units

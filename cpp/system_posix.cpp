@@ -6,10 +6,12 @@
 #include <sys/mman.h>
 #include <time.h>
 #ifdef LSTM_NATIVE_AMX
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -133,27 +135,38 @@ bool runs_avx512_bf16() {
 #endif
 }
 
-bool runs_amx() {
 #ifdef LSTM_NATIVE_AMX
-  return runs_avx512_bf16() && (lstm_native_emulates_tiles || (__builtin_cpu_supports("amx-tile") &&
-                                                               __builtin_cpu_supports("amx-bf16")));
-#else
-  return false;
-#endif
+namespace {
+
+// Not every compiler's runtime can be asked for these.
+bool has_tiles() {
+  constexpr unsigned bf16 = 1u << 22, tile = 1u << 24, saved_state = 3u << 17;
+  unsigned eax, ebx, ecx, edx, state, upper;
+  if (!runs_avx512_bf16() || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  asm volatile("xgetbv" : "=a"(state), "=d"(upper) : "c"(0));
+  return (edx & bf16) && (edx & tile) && (state & saved_state) == saved_state;
 }
+
+}  // namespace
+
+bool runs_amx() { return has_tiles() || (lstm_native_emulates_tiles && runs_avx512_bf16()); }
 
 // Linux keeps no room for tiles where it saves a thread's registers before a process has asked. It
 // says no where a thread's stack for signals would be too small for them.
 bool permits_tiles() {
-#ifdef LSTM_NATIVE_AMX
   constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
-  static const bool permitted = lstm_native_emulates_tiles
-                                    ? lstm_native_emulates_tiles()
-                                    : syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-  return permitted;
-#else
-  return false;
-#endif
+  enum { unknown, refused, permitted };
+  static std::atomic<int> answer{unknown};  // two threads may ask at once: it stays the same
+  if (answer.load(std::memory_order_relaxed) == unknown) {
+    const bool yes = has_tiles() ? syscall(SYS_arch_prctl, request_permission, tile_data) == 0
+                                 : lstm_native_emulates_tiles && lstm_native_emulates_tiles();
+    answer.store(yes ? permitted : refused, std::memory_order_relaxed);
+  }
+  return answer.load(std::memory_order_relaxed) == permitted;
 }
+#else
+bool runs_amx() { return false; }
+bool permits_tiles() { return false; }
+#endif
 
 }  // namespace lstm_native

@@ -47,12 +47,11 @@ Index stored_rows(Storage storage, Index rows) {
 // a part of a larger weight would be infinite, one of a smaller weight count as zero.
 template <class T>
 bool split_well(const Config& config, const T* flat) {
-  constexpr T least = 0x1p-103f, most = 0x1p127f;
   const auto all_split = [](const T* weights, Index count) {
     bool split = true;
     for (Index i = 0; i < count; ++i) {
       const T size = weights[i] < 0 ? -weights[i] : weights[i];
-      split &= (size == 0) | ((size >= least) & (size <= most));
+      split &= (size == 0) | ((size >= least_in_parts) & (size <= most_in_parts));
     }
     return split;
   };

@@ -5,6 +5,7 @@ bits depend on nobody, tests/native has.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def test_rows_that_parts_cannot_hold(rng: np.random.Generator) -> None:
     x = rng.standard_normal((4, 20, 70), F32)
     lstm_native.set_reproducible(False)
     clean, _ = lstm(x)
-    for bad in (np.inf, -np.inf, np.nan, 3.4e38, 1e-33):
+    for bad in (np.inf, -np.inf, np.nan, 3.4e38, 1e20, 1e-33):
         x[1, 3, 5] = bad
         output, _ = lstm(x)
         lstm_native.set_reproducible(True)
@@ -93,6 +94,28 @@ def test_rows_that_parts_cannot_hold(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(output[:, 3], expected[:, 3], rtol=0, atol=1e-6)
         others = np.arange(20) != 3
         np.testing.assert_array_equal(output[:, others], clean[:, others])
+
+
+@pytest.mark.parametrize(("precision", "reproducible"), [("high", True), ("highest", False)])
+def test_a_signal_handler_that_calls_a_network(
+    precision: Any, reproducible: bool, rng: np.random.Generator
+) -> None:
+    """Its call has tiles of its own, and leaves none behind for the call it interrupted."""
+    lstm_native.set_reproducible(reproducible)
+    lstm = LSTM(64, 64, precision=precision).eval()
+    x = rng.standard_normal((100, 16, 64), F32)
+    lstm_native.set_num_threads(1)
+    expected, _ = lstm(x)
+    handled = []
+    before = signal.signal(signal.SIGALRM, lambda *_: handled.append(lstm(x[:1, :1])))
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        while not handled:
+            output, _ = lstm(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert output.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "no"])

@@ -10,8 +10,23 @@ namespace {
 
 template <int parts>
 void forward_in_parts(const ForwardPass<float>& pass, Part part) {
+  // Whoever is asked or waited for may run anything on this thread, a signal's handler that calls
+  // networks too, and such a call gives up the tiles.
+  Part with_tiles = part;
+  with_tiles.team = &part;
+  with_tiles.wait_all = [](const void* outer) {
+    const Part& asked = *static_cast<const Part*>(outer);
+    asked.wait_all(asked.team);
+    configure_tiles();
+  };
+  with_tiles.stopped = [](const void* outer) {
+    const Part& asked = *static_cast<const Part*>(outer);
+    const bool stopped = asked.stopped(asked.team);
+    configure_tiles();
+    return stopped;
+  };
   const Tiles tiles;
-  forward_rounded<Parts<parts>>(pass, part);
+  forward_rounded<Parts<parts>>(pass, with_tiles);
 }
 
 template <int parts>

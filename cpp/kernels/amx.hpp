@@ -22,13 +22,16 @@ static_assert(sizeof(TileShapes) == 64);
 alignas(64) constexpr TileShapes whole_tiles{
     1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 
-// While one lives, this thread has tiles, all of the full size.
+// All of the full size, and zero.
+inline void configure_tiles() {
+  const TileShapes* shapes = &whole_tiles;
+  asm volatile("ldtilecfg %0" : : "m"(*shapes));
+}
+
+// While one lives, this thread has tiles; unless somebody else gives them up meanwhile.
 class Tiles {
  public:
-  Tiles() {
-    const TileShapes* shapes = &whole_tiles;
-    asm volatile("ldtilecfg %0" : : "m"(*shapes));
-  }
+  Tiles() { configure_tiles(); }
   ~Tiles() { asm volatile("tilerelease"); }
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;

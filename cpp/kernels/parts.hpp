@@ -23,8 +23,7 @@ static_assert(width<float> == tile_height && tile_depth == 2 * tile_height);
 // Tiles one after another in k.
 constexpr Index tiles_of(Index count) { return ceil_div(count, tile_depth); }
 
-// Which parts are multiplied, in this order: from one to the next only one side changes, but for
-// the last of three.
+// Which parts are multiplied, in this order.
 struct PartProduct {
   int left, right;
 };
@@ -65,7 +64,7 @@ struct Parts {
   static constexpr int terms = 1, features = 2;
   static constexpr Index depth_slice = undivided;
   // Three parts stand for float32. Where they cannot, because a row holds NaN, infinity, or numbers
-  // with a part that is too large or too small for a bfloat16, float32 is multiplied.
+  // beyond most_in_parts or least_in_parts, float32 is multiplied.
   static constexpr bool exact = parts == 3;
 
   // The note, if there may be one, and the parts. An odd number of cache lines: rows that lie a
@@ -137,11 +136,10 @@ struct Parts {
 
   // Whether the parts are the row, to the last digit.
   static bool is_split(const float* row, Index count) {
-    constexpr float least = 0x1p-103f, most = 0x1p127f;
     bool split = true;
     for (Index k = 0; k < count; ++k) {
       const float size = row[k] < 0 ? -row[k] : row[k];
-      split &= (size == 0) | ((size >= least) & (size <= most));
+      split &= (size == 0) | ((size >= least_in_parts) & (size <= most_in_parts));
     }
     return split;
   }

@@ -170,9 +170,10 @@ EIGEN_STRONG_INLINE auto left_rows(const Part& part, const RowOf& row_of, Index 
                                    Index depth, std::int32_t* scratch) {
   if constexpr (Product::rounds_rows) {
     const Index size = rounded_row_size<Product>(depth);
-    for (Index r = begin; r < end && !stopped_at(part, r); ++r)
+    Index r = begin;
+    for (; r < end && !stopped_at(part, r); ++r)
       round_row<Product>(row_of(r), depth, scratch + (r - begin) * size);
-    return RoundedRows<Product>{scratch, size, begin, end};
+    return RoundedRows<Product>{scratch, size, begin, r};
   } else {
     return rows<T>(row_of);
   }

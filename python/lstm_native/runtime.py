@@ -70,10 +70,11 @@ def set_float32_matmul_precision(precision: Precision) -> None:
         "highest": float32 throughout; or, after ``set_reproducible(False)``, as exactly.
 
         "high": weights, inputs and h (and what is projected) are taken as sums of two bfloat16, of
-        16 digits together, where the CPU has tiles (:func:`isa` is ``amx``). What is above 3.39e38,
-        and infinity, makes NaN of its row. Elsewhere it is "highest": no other CPU is faster by it.
+        16 bits together, where the CPU has tiles (:func:`isa` is ``amx``). What is above 3.39e38,
+        infinity, or a product of that size may make NaN of its row. Elsewhere it is "highest": no
+        other CPU is faster by it.
 
-        "medium": they are rounded to bfloat16, of 8 digits, where the CPU has an instruction for it
+        "medium": they are rounded to bfloat16, of 8 bits, where the CPU has an instruction for it
         (:func:`isa` is ``avx512_bf16`` or ``amx``). What is above 3.39e38 becomes infinite.
         Elsewhere it is "highest".
 
@@ -164,9 +165,9 @@ def set_reproducible(reproducible: bool) -> None:
 
     Notes
     -----
-    Errors against float64 are about half those of float32 products, but where large products cancel
-    that belong to neighbouring features: there they were up to twice as large. Rows that hold NaN,
-    infinity, or numbers that are not zero and below 2**-103 or above 2**127 are multiplied as
+    Errors against float64 are about half of float32's on ordinary data. Where few large terms
+    cancel they are those of a sum of that size, which float32 may get right by its order. Rows that
+    hold NaN, infinity, or numbers above 2**50, or below 2**-103 and not zero, are multiplied as
     float32, slowly; so is all of a network that has such weights, or fewer than 64 features or
     units.
 

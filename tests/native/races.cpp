@@ -134,8 +134,8 @@ class Shared {
   Shared() {
     for (const Storage storage : {Storage::plain, Storage::bfloat16, Storage::int8})
       tasks_.emplace_back(sizes[0], 1, storage);
-    if (multiplies(Storage::bfloat16_pairs))
-      tasks_.emplace_back(sizes[0], 1, Storage::bfloat16_pairs);
+    for (const Storage storage : {Storage::bfloat16_pairs, Storage::one_part, Storage::two_parts})
+      if (multiplies(storage)) tasks_.emplace_back(sizes[0], 1, storage);
     for (const Task& task : tasks_) expected_.push_back(task.infer());
   }
   void use() const {

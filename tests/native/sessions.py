@@ -36,11 +36,20 @@ def native(session: nox.Session) -> None:
 
 @nox.session
 def tiles(session: nox.Session) -> None:
-    """The core's own test with the ISA amx, whose instructions are emulated. Needs g++."""
-    build = native_build(session)
+    """The core's own test with the ISA amx, whose instructions are emulated. Needs g++.
+
+    Under AddressSanitizer, which then sees all that a tile touches.
+    """
+    flags = (
+        "-O1 -fsanitize=address,undefined -static-libasan -static-libubsan -fno-omit-frame-pointer"
+    )
+    build = native_build(
+        session, "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_COMPILER=g++",
+        f"-DCMAKE_CXX_FLAGS={flags} -DLSTM_NATIVE_LEAST_KEPT_BLOCK=0x7fffffffffffffff",
+    )  # fmt: skip
     library = build.resolve() / "tiles.so"
-    flags = ("-std=c++17", "-O2", "-shared", "-fPIC", "-mavx512f", "-mfma")
-    session.run("g++", *flags, "tests/native/tiles.cpp", "-o", str(library), external=True)
+    how = ("-std=c++17", "-O2", "-shared", "-fPIC", "-mavx512f", "-mfma")
+    session.run("g++", *how, "tests/native/tiles.cpp", "-o", str(library), external=True)
     environment = {"LSTM_NATIVE_ISA": "amx", "LD_PRELOAD": str(library)}
     session.run(str(build / "native_test"), external=True, env=environment)
 

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace {
 
@@ -169,6 +170,8 @@ void on_undefined(int, siginfo_t*, void* at) {
 // The package asks for this where it would ask the operating system for tiles.
 extern "C" bool lstm_native_emulates_tiles() {
   if (const char* no = std::getenv("TILES_REFUSED"); no && *no) return false;
+  static bool installed = false;
+  if (std::exchange(installed, true)) return true;
   struct sigaction action{};
   action.sa_sigaction = on_undefined;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
