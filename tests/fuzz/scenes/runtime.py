@@ -26,7 +26,7 @@ class RuntimeScene(Scene):
 
     calls: ClassVar[tuple[str, ...]] = (
         "seed", "default_seed", "set_state", "set_state", "unpickle", "threads", "precision",
-        "block", "config",
+        "block", "reproducible", "config",
     )  # fmt: skip
 
     def __init__(self, choices: Choices) -> None:
@@ -36,7 +36,11 @@ class RuntimeScene(Scene):
 
     def state(self) -> Any:
         drawn = [g._engine.get_state() for g in (self.generator, default_generator)]
-        settings = runtime.get_num_threads(), lstm_native.get_float32_matmul_precision()
+        settings = (
+            runtime.get_num_threads(),
+            lstm_native.get_float32_matmul_precision(),
+            lstm_native.get_reproducible(),
+        )
         return drawn, self.generator.initial_seed(), settings
 
     def seed(self) -> Call:
@@ -95,6 +99,16 @@ class RuntimeScene(Scene):
 
         raises = documented(lstm_native.float32_matmul_precision)
         return Call(enter_and_leave, {"precision": "medium"}, raises)
+
+    def reproducible(self) -> Call:
+        def set_and_restore(reproducible: Any) -> None:
+            lstm_native.set_reproducible(reproducible)
+            if lstm_native.get_reproducible() is not bool(reproducible):
+                raise Fault(f"reproducible is not {reproducible!r}")
+            lstm_native.set_reproducible(True)
+
+        raises = documented(lstm_native.set_reproducible)
+        return Call(set_and_restore, {"reproducible": False}, raises)
 
     def config(self) -> Call:
         def show(mode: Any) -> None:
