@@ -41,7 +41,8 @@ def tiles(session: nox.Session) -> None:
     Under AddressSanitizer, which then sees all that a tile touches.
     """
     flags = (
-        "-O1 -fsanitize=address,undefined -static-libasan -static-libubsan -fno-omit-frame-pointer"
+        "-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined "
+        "-static-libasan -static-libubsan"
     )
     build = native_build(
         session, "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_COMPILER=g++",
