@@ -4,7 +4,7 @@
 // Must not know: which rows these are, what becomes of the sums.
 //
 // The first part of a number is the nearest bfloat16, the second the nearest to what is left, and
-// so on: three hold all 24 digits of a float. Of their products those are taken that are not
+// so on: three hold all 24 bits of a float. Of their products those are taken that are not
 // smaller than the error of the largest: one of one part; three of two, with an error of some 2^-17
 // of each product; six of three, with 2^-25, where float32 rounds each sum by 2^-24. An output is a
 // chain of its own, by k and then from small products to large ones, whatever rows are beside it.
